@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "config/model.h"
+
+/// What dp tells of itself, as values: sent to cp as JSON, shown by the CLI, exported as metrics.
+namespace sluice::config {
+
+struct TrafficCounters {
+  std::uint64_t packets_in = 0, bytes_in = 0;    ///< client to server, L3 bytes
+  std::uint64_t packets_out = 0, bytes_out = 0;  ///< server to client, L3 bytes
+  std::uint64_t connections_new = 0;
+  std::uint64_t connections_failed = 0;  ///< refused by the server, or never answered
+  std::uint64_t connections_current = 0;
+  friend bool operator==(const TrafficCounters&, const TrafficCounters&) = default;
+};
+
+struct ServerReport {
+  std::string name;
+  base::Endpoint endpoint;
+  std::uint32_t weight = 0;
+  bool draining = false;       ///< removed from the configuration; lives on for its open flows
+  std::string next_hop;        ///< "incomplete", "failed", "no route", or "MAC via PORT"
+  std::uint32_t ports_free = 0, ports_total = 0;  ///< source ports towards this server, all workers
+  TrafficCounters counters;
+};
+
+struct ServiceReport {
+  std::string name;
+  base::Endpoint vip;
+  Protocol protocol = Protocol::tcp;
+  Balance balance = Balance::roundrobin;
+  TrafficCounters counters;
+  std::vector<ServerReport> servers;
+};
+
+struct PortReport {
+  std::string name;
+  std::string device;     ///< as configured
+  std::string interface;  ///< kernel interface (the NIC under af_xdp, else the twin); empty: none
+  std::string mac;
+  std::string driver;     ///< DPDK's name, e.g. "net_af_xdp"
+  bool link_up = false;
+  std::uint16_t queues = 0;
+  std::uint16_t mtu = 0;
+  std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
+  std::uint64_t rx_missed = 0, rx_errors = 0, tx_errors = 0, rx_nombuf = 0;
+  std::uint64_t punted = 0;    ///< handed to the kernel through the twin
+  std::uint64_t from_twin = 0; ///< sent out for the kernel
+};
+
+struct DropReport {
+  std::string reason;       ///< stable name, e.g. "no_server"
+  std::string description;  ///< one sentence
+  std::uint64_t packets = 0;
+};
+
+struct WorkerReport {
+  std::uint16_t id = 0;
+  std::uint16_t cpu = 0;
+  std::uint64_t packets = 0;
+  std::uint64_t handed_over = 0;  ///< packets that another worker owned
+  std::uint64_t bursts = 0, empty_polls = 0;
+  std::uint64_t busy_cycles = 0, total_cycles = 0;
+  std::uint32_t flows = 0, flows_max = 0, half_open = 0, half_open_max = 0;  ///< both families
+  std::uint64_t generation = 0;  ///< of the snapshot it runs
+};
+
+struct DataplaneReport {
+  std::string version;
+  std::uint64_t generation = 0;
+  std::uint64_t uptime_ms = 0;
+  std::uint64_t pid = 0;
+  bool hugepages = false;
+  std::vector<ServiceReport> services;
+  std::vector<PortReport> ports;
+  std::vector<DropReport> drops;
+  std::vector<WorkerReport> workers;
+};
+
+/// One flow; `state` in lower case, e.g. "established".
+struct FlowReport {
+  std::string service, server;
+  Protocol protocol = Protocol::tcp;
+  base::Endpoint client, vip, local, real;  ///< real: the server's endpoint
+  std::string state;
+  std::uint16_t worker = 0;
+  std::uint64_t age_ms = 0, idle_ms = 0, expires_ms = 0;
+};
+
+/// Which flows to list; unset members match all.
+struct FlowFilter {
+  std::optional<std::string> service, server;
+  std::optional<base::IpAddress> client;
+  std::uint32_t limit = 1000;
+};
+
+}  // namespace sluice::config
