@@ -102,8 +102,12 @@ class IpAddress {
   /// Pre: wire is 4 or 16 bytes long.
   static IpAddress from_wire(std::string_view wire) noexcept;
   [[nodiscard]] bool is_unspecified() const noexcept { return bytes_ == std::array<std::uint8_t, 16>{}; }
-  [[nodiscard]] bool is_multicast() const noexcept { return is_v4() ? v4().is_multicast() : v6().is_multicast(); }
-  [[nodiscard]] bool is_loopback() const noexcept { return is_v4() ? v4().is_loopback() : v6().is_loopback(); }
+  [[nodiscard]] bool is_multicast() const noexcept {
+    return is_v4() ? v4().is_multicast() : v6().is_multicast();
+  }
+  [[nodiscard]] bool is_loopback() const noexcept {
+    return is_v4() ? v4().is_loopback() : v6().is_loopback();
+  }
 
   friend constexpr bool operator==(const IpAddress&, const IpAddress&) noexcept = default;
   friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) noexcept = default;

@@ -9,7 +9,8 @@
 namespace sluice::base {
 
 /// An unsigned integer as it stands on the wire (network byte order), alignment 1, so that wire structs may
-/// overlay any byte of a packet. Host values go in by the constructor and come out by host(); the two never mix.
+/// overlay any byte of a packet. Host values go in by the constructor and come out by host(); the two never
+/// mix.
 template <std::unsigned_integral T>
 class Be {
  public:

@@ -7,8 +7,9 @@
 #include "base/address.h"
 #include "base/headers.h"
 
-/// The Internet checksum (RFC 1071) and its incremental update (RFC 1624). All 16-bit values here are *raw*: read
-/// from memory as native integers. The sum is byte-order independent (RFC 1071 §2 (B)), so nothing is swapped.
+/// The Internet checksum (RFC 1071) and its incremental update (RFC 1624). All 16-bit values here are *raw*:
+/// read from memory as native integers. The sum is byte-order independent (RFC 1071 §2 (B)), so nothing is
+/// swapped.
 namespace sluice::base {
 
 /// Ones'-complement sum of `bytes` (an odd last byte is padded with zero), added to `initial`; not folded.
@@ -26,24 +27,27 @@ namespace sluice::base {
 
 /// Sum of the pseudo-header (RFC 9293 §3.1, RFC 8200 §8.1), for fold() or as `initial` of sum_bytes().
 /// `length`: bytes of L4 header and data, host order.
-[[nodiscard]] std::uint64_t pseudo_header_sum(Ipv4 src, Ipv4 dst, IpProto proto, std::uint32_t length) noexcept;
+[[nodiscard]] std::uint64_t pseudo_header_sum(Ipv4 src, Ipv4 dst, IpProto proto,
+                                              std::uint32_t length) noexcept;
 [[nodiscard]] std::uint64_t pseudo_header_sum(const Ipv6& src, const Ipv6& dst, IpProto proto,
                                               std::uint32_t length) noexcept;
 
 /// Checksum field value of an IPv4 header (its own field is counted as it stands: zero it first).
 [[nodiscard]] Be16 ipv4_checksum(std::span<const std::byte> header) noexcept;
 
-/// Checksum field value of an L4 segment whose own field is zero. A UDP result of 0 is returned as 0xffff (RFC 768).
+/// Checksum field value of an L4 segment whose own field is zero. A UDP result of 0 is returned as 0xffff
+/// (RFC 768).
 template <typename Addr>
 [[nodiscard]] Be16 l4_checksum(const Addr& src, const Addr& dst, IpProto proto,
                                std::span<const std::byte> segment) noexcept {
   const auto length = static_cast<std::uint32_t>(segment.size());
-  const auto sum = static_cast<std::uint16_t>(~fold(sum_bytes(segment, pseudo_header_sum(src, dst, proto, length))));
+  const auto sum =
+      static_cast<std::uint16_t>(~fold(sum_bytes(segment, pseudo_header_sum(src, dst, proto, length))));
   return Be16::from_raw(sum == 0 && proto == IpProto::udp ? 0xffff : sum);
 }
 
-/// What a rewrite adds to a checksum: the folded sum of ~m + m' over all changed 16-bit words (RFC 1624 §3 eqn 3).
-/// Deltas add up; the delta of the reverse rewrite is the complement.
+/// What a rewrite adds to a checksum: the folded sum of ~m + m' over all changed 16-bit words (RFC 1624 §3
+/// eqn 3). Deltas add up; the delta of the reverse rewrite is the complement.
 class ChecksumDelta {
  public:
   constexpr ChecksumDelta() noexcept = default;

@@ -13,14 +13,14 @@ namespace sluice::base {
 
 /// The T at `offset` of `bytes`, or null when it does not fit. The only way to wire bytes.
 template <typename T>
-  requires(std::is_trivially_copyable_v<T> && alignof(T) == 1)
-[[nodiscard]] T* at(std::span<std::byte> bytes, std::size_t offset) noexcept {
+requires(std::is_trivially_copyable_v<T> && alignof(T) == 1)
+    [[nodiscard]] T* at(std::span<std::byte> bytes, std::size_t offset) noexcept {
   if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) return nullptr;
   return reinterpret_cast<T*>(bytes.data() + offset);
 }
 template <typename T>
-  requires(std::is_trivially_copyable_v<T> && alignof(T) == 1)
-[[nodiscard]] const T* at(std::span<const std::byte> bytes, std::size_t offset) noexcept {
+requires(std::is_trivially_copyable_v<T> && alignof(T) == 1)
+    [[nodiscard]] const T* at(std::span<const std::byte> bytes, std::size_t offset) noexcept {
   if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) return nullptr;
   return reinterpret_cast<const T*>(bytes.data() + offset);
 }

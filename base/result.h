@@ -8,7 +8,8 @@
 
 namespace sluice::base {
 
-/// What kind of failure; decides exit codes and whether a retry makes sense. The sentence is in Error::message.
+/// What kind of failure; decides exit codes and whether a retry makes sense. The sentence is in
+/// Error::message.
 enum class ErrorCode : unsigned char {
   invalid,      ///< what was asked for is wrong in itself
   not_found,    ///< the object named does not exist
@@ -25,8 +26,9 @@ struct [[nodiscard]] Error {
   std::string message;
 };
 
-/// `message` + ": " + strerror(`error_number`), code by errno (EPERM/EACCES permission, ENOENT/ENODEV not_found,
-/// EEXIST/EBUSY/EADDRINUSE exists, ENOMEM/EMFILE/ENFILE/ENOSPC exhausted, ECONNREFUSED unavailable, else system).
+/// `message` + ": " + strerror(`error_number`), code by errno (EPERM/EACCES permission, ENOENT/ENODEV
+/// not_found, EEXIST/EBUSY/EADDRINUSE exists, ENOMEM/EMFILE/ENFILE/ENOSPC exhausted, ECONNREFUSED
+/// unavailable, else system).
 Error system_error(std::string message, int error_number);
 
 /// A value or an Error, with std::expected's names (libstdc++ 12 has <expected> only beyond C++20).
@@ -35,7 +37,7 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}       // NOLINT: implicit on purpose
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit on purpose
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit on purpose
 
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
