@@ -7,11 +7,12 @@
 #include "base/address.h"
 #include "config/model.h"
 
-/// What cp wants dp to do: the desired forwarding state. A plain value, complete in itself; dp finds out what changed.
+/// What cp wants dp to do: the desired forwarding state. A plain value, complete in itself; dp finds out what
+/// changed.
 namespace sluice::config {
 
-/// A server as dp sees it: where, and what share of new connections. Identified by its name within its service; the
-/// same name with another endpoint is another server (the old one drains).
+/// A server as dp sees it: where, and what share of new connections. Identified by its name within its
+/// service; the same name with another endpoint is another server (the old one drains).
 struct ForwardingServer {
   std::string name;
   base::Endpoint endpoint;

@@ -8,8 +8,8 @@
 
 #include "base/address.h"
 
-/// What the user wants, as values: the result of reading a configuration file. Defaults are filled in; every value is
-/// checked. Thread: plain data. Keys and their meaning for users: config/sluice.schema.json.
+/// What the user wants, as values: the result of reading a configuration file. Defaults are filled in; every
+/// value is checked. Thread: plain data. Keys and their meaning for users: config/sluice.schema.json.
 namespace sluice::config {
 
 using Milliseconds = std::chrono::milliseconds;
@@ -25,7 +25,9 @@ enum class DeviceKind : std::uint8_t { af_xdp, af_packet, memif, pci, vdev };
 struct PortRange {
   std::uint16_t first = 1024;
   std::uint16_t last = 65535;
-  [[nodiscard]] constexpr bool contains(std::uint16_t port) const noexcept { return port >= first && port <= last; }
+  [[nodiscard]] constexpr bool contains(std::uint16_t port) const noexcept {
+    return port >= first && port <= last;
+  }
   [[nodiscard]] constexpr std::uint32_t size() const noexcept { return std::uint32_t{last} - first + 1; }
   friend constexpr bool operator==(const PortRange&, const PortRange&) noexcept = default;
 };
@@ -36,9 +38,10 @@ struct Port {
   DeviceKind kind = DeviceKind::af_xdp;
   /// af_xdp, af_packet: interface name; pci: address[,devargs]; memif: devargs; vdev: any DPDK device string.
   std::string argument;
-  /// The kernel interface that stands beside the port (every kind but af_xdp, whose interface is the NIC itself).
+  /// The kernel interface that stands beside the port (every kind but af_xdp, whose interface is the NIC
+  /// itself).
   bool twin = true;
-  std::string twin_name;  ///< interface name of the twin; default: the port's name
+  std::string twin_name;     ///< interface name of the twin; default: the port's name
   std::uint16_t queues = 0;  ///< receive queues; 0: one per worker, as far as the device has them
   friend bool operator==(const Port&, const Port&) = default;
 };
@@ -53,7 +56,7 @@ struct Dataplane {
   std::uint16_t workers = 1;
   std::string cpus;  ///< CPU list the workers run on, e.g. "2-5,8"; empty: any the process may use
   Hugepages hugepages = Hugepages::automatic;
-  std::uint32_t memory_mb = 0;  ///< packet memory; 0: by ports and workers
+  std::uint32_t memory_mb = 0;                  ///< packet memory; 0: by ports and workers
   std::uint32_t flows_per_worker = 262'144;     ///< per family
   std::uint32_t half_open_per_worker = 65'536;  ///< at most this many of them before the handshake is done
   SynOverflow syn_overflow = SynOverflow::evict_oldest;

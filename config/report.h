@@ -24,8 +24,8 @@ struct ServerReport {
   std::string name;
   base::Endpoint endpoint;
   std::uint32_t weight = 0;
-  bool draining = false;       ///< removed from the configuration; lives on for its open flows
-  std::string next_hop;        ///< "incomplete", "failed", "no route", or "MAC via PORT"
+  bool draining = false;  ///< removed from the configuration; lives on for its open flows
+  std::string next_hop;   ///< "incomplete", "failed", "no route", or "MAC via PORT"
   std::uint32_t ports_free = 0, ports_total = 0;  ///< source ports towards this server, all workers
   TrafficCounters counters;
 };
@@ -44,14 +44,14 @@ struct PortReport {
   std::string device;     ///< as configured
   std::string interface;  ///< kernel interface (the NIC under af_xdp, else the twin); empty: none
   std::string mac;
-  std::string driver;     ///< DPDK's name, e.g. "net_af_xdp"
+  std::string driver;  ///< DPDK's name, e.g. "net_af_xdp"
   bool link_up = false;
   std::uint16_t queues = 0;
   std::uint16_t mtu = 0;
   std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
   std::uint64_t rx_missed = 0, rx_errors = 0, tx_errors = 0, rx_nombuf = 0;
-  std::uint64_t punted = 0;    ///< handed to the kernel through the twin
-  std::uint64_t from_twin = 0; ///< sent out for the kernel
+  std::uint64_t punted = 0;     ///< handed to the kernel through the twin
+  std::uint64_t from_twin = 0;  ///< sent out for the kernel
 };
 
 struct DropReport {
@@ -68,7 +68,7 @@ struct WorkerReport {
   std::uint64_t bursts = 0, empty_polls = 0;
   std::uint64_t busy_cycles = 0, total_cycles = 0;
   std::uint32_t flows = 0, flows_max = 0, half_open = 0, half_open_max = 0;  ///< both families
-  std::uint64_t generation = 0;  ///< of the snapshot it runs
+  std::uint64_t generation = 0;                                              ///< of the snapshot it runs
 };
 
 struct DataplaneReport {

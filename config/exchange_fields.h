@@ -1,0 +1,157 @@
+#pragma once
+
+#include "config/json_fields.h"
+#include "config/wire.h"
+
+/// The members of every exchanged struct, named once for both directions.
+namespace sluice::config::json {
+
+void fields(auto& v, Like<PortRange> auto& range) {
+  v.required("first", range.first);
+  v.required("last", range.last);
+}
+
+void fields(auto& v, Like<Timeouts> auto& timeouts) {
+  v.optional("connect", timeouts.connect);
+  v.optional("client", timeouts.client);
+  v.optional("server", timeouts.server);
+  v.optional("udp", timeouts.udp);
+}
+
+void fields(auto& v, Like<ForwardingServer> auto& server) {
+  v.required("name", server.name);
+  v.required("endpoint", server.endpoint);
+  v.required("weight", server.weight);
+}
+
+void fields(auto& v, Like<ForwardingService> auto& service) {
+  v.required("name", service.name);
+  v.required("vip", service.vip);
+  v.required("protocol", service.protocol);
+  v.optional("mode", service.mode);
+  v.optional("balance", service.balance);
+  v.optional("hash_key", service.hash_key);
+  v.optional("timeouts", service.timeouts);
+  v.required("local_addresses", service.local_addresses);
+  v.optional("source_ports", service.source_ports);
+  v.required("servers", service.servers);
+}
+
+void fields(auto& v, Like<ForwardingState> auto& state) {
+  v.required("generation", state.generation);
+  v.required("services", state.services);
+}
+
+void fields(auto& v, Like<TrafficCounters> auto& counters) {
+  v.optional("packets_in", counters.packets_in);
+  v.optional("bytes_in", counters.bytes_in);
+  v.optional("packets_out", counters.packets_out);
+  v.optional("bytes_out", counters.bytes_out);
+  v.optional("connections_new", counters.connections_new);
+  v.optional("connections_failed", counters.connections_failed);
+  v.optional("connections_current", counters.connections_current);
+}
+
+void fields(auto& v, Like<ServerReport> auto& server) {
+  v.required("name", server.name);
+  v.required("endpoint", server.endpoint);
+  v.optional("weight", server.weight);
+  v.optional("draining", server.draining);
+  v.optional("next_hop", server.next_hop);
+  v.optional("ports_free", server.ports_free);
+  v.optional("ports_total", server.ports_total);
+  v.optional("counters", server.counters);
+}
+
+void fields(auto& v, Like<ServiceReport> auto& service) {
+  v.required("name", service.name);
+  v.required("vip", service.vip);
+  v.optional("protocol", service.protocol);
+  v.optional("balance", service.balance);
+  v.optional("counters", service.counters);
+  v.optional("servers", service.servers);
+}
+
+void fields(auto& v, Like<PortReport> auto& port) {
+  v.required("name", port.name);
+  v.optional("device", port.device);
+  v.optional("interface", port.interface);
+  v.optional("mac", port.mac);
+  v.optional("driver", port.driver);
+  v.optional("link_up", port.link_up);
+  v.optional("queues", port.queues);
+  v.optional("mtu", port.mtu);
+  v.optional("rx_packets", port.rx_packets);
+  v.optional("rx_bytes", port.rx_bytes);
+  v.optional("tx_packets", port.tx_packets);
+  v.optional("tx_bytes", port.tx_bytes);
+  v.optional("rx_missed", port.rx_missed);
+  v.optional("rx_errors", port.rx_errors);
+  v.optional("tx_errors", port.tx_errors);
+  v.optional("rx_nombuf", port.rx_nombuf);
+  v.optional("punted", port.punted);
+  v.optional("from_twin", port.from_twin);
+}
+
+void fields(auto& v, Like<DropReport> auto& drop) {
+  v.required("reason", drop.reason);
+  v.optional("description", drop.description);
+  v.optional("packets", drop.packets);
+}
+
+void fields(auto& v, Like<WorkerReport> auto& worker) {
+  v.required("id", worker.id);
+  v.optional("cpu", worker.cpu);
+  v.optional("packets", worker.packets);
+  v.optional("handed_over", worker.handed_over);
+  v.optional("bursts", worker.bursts);
+  v.optional("empty_polls", worker.empty_polls);
+  v.optional("busy_cycles", worker.busy_cycles);
+  v.optional("total_cycles", worker.total_cycles);
+  v.optional("flows", worker.flows);
+  v.optional("flows_max", worker.flows_max);
+  v.optional("half_open", worker.half_open);
+  v.optional("half_open_max", worker.half_open_max);
+  v.optional("generation", worker.generation);
+}
+
+void fields(auto& v, Like<DataplaneReport> auto& report) {
+  v.optional("version", report.version);
+  v.required("generation", report.generation);
+  v.optional("uptime_ms", report.uptime_ms);
+  v.optional("pid", report.pid);
+  v.optional("hugepages", report.hugepages);
+  v.optional("services", report.services);
+  v.optional("ports", report.ports);
+  v.optional("drops", report.drops);
+  v.optional("workers", report.workers);
+}
+
+void fields(auto& v, Like<FlowReport> auto& flow) {
+  v.required("service", flow.service);
+  v.required("server", flow.server);
+  v.required("protocol", flow.protocol);
+  v.required("client", flow.client);
+  v.required("vip", flow.vip);
+  v.required("local", flow.local);
+  v.required("real", flow.real);
+  v.optional("state", flow.state);
+  v.optional("worker", flow.worker);
+  v.optional("age_ms", flow.age_ms);
+  v.optional("idle_ms", flow.idle_ms);
+  v.optional("expires_ms", flow.expires_ms);
+}
+
+void fields(auto& v, Like<FlowList> auto& list) {
+  v.required("flows", list.flows);
+  v.optional("total", list.total);
+}
+
+void fields(auto& v, Like<FlowFilter> auto& filter) {
+  v.optional("service", filter.service);
+  v.optional("server", filter.server);
+  v.optional("client", filter.client);
+  v.optional("limit", filter.limit);
+}
+
+}  // namespace sluice::config::json

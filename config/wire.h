@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "config/forwarding.h"
+#include "config/report.h"
+
+/// What the processes say to each other: one JSON document per line, request and reply in order. Values go in
+/// and come out; JSON itself stays in here. Encoders return the line without its newline. Decoders take a
+/// line from anyone: whatever it holds, they return a value or an Error, never throw or crash. Thread: any
+/// (no state).
+///
+/// Versions may differ between the ends for the time of an upgrade: unknown members are ignored; a missing
+/// member keeps its default, unless the object means nothing without it (names, endpoints, generation).
+namespace sluice::config {
+
+/// dp.sock "apply": run this state. Reply: the generation, once the snapshot is published.
+struct ApplyRequest {
+  ForwardingState state;
+};
+/// dp.sock "report".
+struct ReportRequest {};
+/// dp.sock "flows".
+struct FlowsRequest {
+  FlowFilter filter;
+};
+/// dp.sock "state": the state applied last; generation 0 and no services when there was none.
+struct StateRequest {};
+using DpRequest = std::variant<ApplyRequest, ReportRequest, FlowsRequest, StateRequest>;
+
+/// Reply to "flows".
+struct FlowList {
+  std::vector<FlowReport> flows;  ///< as many as the filter's limit allows
+  std::uint64_t total = 0;        ///< how many match, listed or not
+};
+
+[[nodiscard]] std::string encode_request(const DpRequest& request);
+[[nodiscard]] base::Result<DpRequest> decode_dp_request(std::string_view line);
+
+[[nodiscard]] std::string encode_apply_reply(std::uint64_t generation);
+[[nodiscard]] std::string encode_report_reply(const DataplaneReport& report);
+[[nodiscard]] std::string encode_flows_reply(const FlowList& flows);
+[[nodiscard]] std::string encode_state_reply(const ForwardingState& state);
+/// {"ok": false, "error": sentence}: the reply to any request that failed.
+[[nodiscard]] std::string encode_error_reply(std::string_view sentence);
+
+/// These return the Error of the reply when the other side said {"ok": false}.
+[[nodiscard]] base::Result<std::uint64_t> decode_apply_reply(std::string_view line);
+[[nodiscard]] base::Result<DataplaneReport> decode_report_reply(std::string_view line);
+[[nodiscard]] base::Result<FlowList> decode_flows_reply(std::string_view line);
+[[nodiscard]] base::Result<ForwardingState> decode_state_reply(std::string_view line);
+
+/// cp.sock "show".
+enum class ShowWhat : std::uint8_t { services, servers, flows, ports, drops, workers, info };
+struct ShowRequest {
+  ShowWhat what = ShowWhat::services;
+  FlowFilter filter;  ///< for flows; service and server also narrow services and servers
+};
+
+[[nodiscard]] std::string_view show_name(ShowWhat what) noexcept;
+[[nodiscard]] std::string encode_request(const ShowRequest& request);
+[[nodiscard]] base::Result<ShowRequest> decode_cp_request(std::string_view line);
+/// {"ok": true, "<what>": <json>}; `json` is a JSON text (of to_json() or the caller's own).
+[[nodiscard]] std::string encode_show_reply(ShowWhat what, std::string_view json);
+/// The JSON text under "<what>" of a show reply.
+[[nodiscard]] base::Result<std::string> decode_show_reply(ShowWhat what, std::string_view line);
+
+/// A value as JSON text and back. T: any struct of forwarding.h and report.h, FlowList, or a std::vector of
+/// them.
+template <typename T>
+[[nodiscard]] std::string to_json(const T& value);
+template <typename T>
+[[nodiscard]] base::Result<T> from_json(std::string_view text);
+
+}  // namespace sluice::config
