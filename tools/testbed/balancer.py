@@ -1,0 +1,142 @@
+"""sluice in a lab: its configuration, its processes, what it shows."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+from testbed.lab import ROOT, LabError, wait_for
+
+BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD", ROOT / "build"))
+
+
+def sluice_program(build=None):
+    return (build or BUILD) / "tools" / "sluice" / "sluice"
+
+
+def ports_for(lab, **settings):
+    """The `ports` of a configuration for the lab's balancer."""
+    ports = []
+    for nic in lab.nics:
+        port = {"name": nic, "device": f"{lab.device}:{nic}", **settings}
+        if lab.device == "af_packet":
+            port["twin"] = {"name": f"{nic}-twin"}
+        ports.append(port)
+    return ports
+
+
+def service(lab, name, *, family=4, port=80, server_port=None, protocol="tcp", numbers=None, **settings):
+    """A service on the lab's VIP over its servers (all, or those with the given numbers)."""
+    servers = [{"name": f"web{n}", "address": lab.server(n, family), "port": server_port or port}
+               for n in (numbers or lab.server_numbers())]
+    return {"name": name, "vip": lab.vip(family), "port": port, "protocol": protocol, "servers": servers, **settings}
+
+
+class Balancer:
+    """`sluice run` at the lab's node `lb`."""
+
+    def __init__(self, lab, config, *, build=None):
+        self.lab, self.program = lab, sluice_program(build)
+        self.runtime = lab.state / "run"
+        self.config = lab.state / "sluice.json"
+        self.log = "sluice.log"
+        self.process = None
+        self.write(config)
+
+    def write(self, config):
+        self.config.write_text(json.dumps(config, indent=2))
+
+    def start(self):
+        """Starts it and waits until its workers run the configuration and its kernel answers for the VIP."""
+        self.launch()
+        self.wait_ready()
+        return self
+
+    def launch(self):
+        self.process = self.lab.start("lb", self.program, "run", "-c", self.config, "--runtime-dir", self.runtime, log=self.log)
+
+    def wait_ready(self, seconds=60):
+        def ready():
+            if self.process.poll() is not None:
+                raise LabError(f"sluice run ended with {self.process.returncode}: {self.lab.read(self.log).strip()}")
+            return self.forwards()
+
+        wait_for(ready, f"sluice to forward; its log: {self.state_of_log()}", seconds)
+
+    def state_of_log(self):
+        return self.lab.state / self.log
+
+    def forwards(self):
+        """Whether every worker runs a configuration and the kernel has the VIP on the port's interface."""
+        try:
+            workers = self.show("workers")
+        except LabError:
+            return False
+        if not workers or not all(worker["generation"] > 0 for worker in workers):
+            return False
+        interface = self.lab.nics[0] + ("-twin" if self.lab.device == "af_packet" else "")
+        shown = self.lab.run("lb", "ip", "-o", "addr", "show", "dev", interface, "up", check=False).stdout
+        return f" {self.lab.vip4}/" in shown and f" {self.lab.vip6}/" in shown
+
+    def cli(self, *words, check=True):
+        return self.lab.run("lb", self.program, *words, check=check)
+
+    def show(self, what, *filters):
+        """`sluice show WHAT --json` as a value."""
+        text = self.cli("show", what, "--json", "--runtime-dir", self.runtime, *filters).stdout
+        shown = json.loads(text)
+        return shown[what] if isinstance(shown, dict) and what in shown else shown
+
+    def table(self, what):
+        return self.cli("show", what, "--runtime-dir", self.runtime).stdout
+
+    def servers(self):
+        """(service, server) → what is shown of it."""
+        return {(row["service"], row["name"]): row for row in self.show("servers")}
+
+    def wait_server(self, service_name, server, state, seconds=60):
+        """Waits until a server's health is `state`, "up" or "down"."""
+        def reached():
+            row = self.servers().get((service_name, server))
+            return row is not None and str(row["health"]).lower().startswith(state)
+
+        wait_for(reached, f"server {service_name}/{server} to be {state}", seconds, every=0.05)
+
+    def handed_over(self):
+        return sum(worker["handed_over"] for worker in self.show("workers"))
+
+    def drops(self):
+        return {row["reason"]: row["packets"] for row in self.show("drops")}
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def child(self, program):
+        """Process id of sluice-dp or sluice-cp; None while there is none."""
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for pid in children.read_text().split():
+            try:
+                name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+                dead = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            except OSError:
+                continue
+            if name == program and not dead:
+                return int(pid)
+        return None
+
+    def kill_child(self, program):
+        pid = self.child(program)
+        if pid is None:
+            raise LabError(f"{program} does not run")
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def stop(self):
+        """SIGTERM, as a service manager stops it; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def attempt(self, *prefix, config=None, runtime=None, timeout=60):
+        """Runs `sluice run` expecting it to refuse; returns the finished process."""
+        command = [*prefix, self.program, "run", "-c", config or self.config, "--runtime-dir", runtime or self.runtime]
+        return subprocess.run(self.lab.at("lb", *command), capture_output=True, text=True, timeout=timeout)
