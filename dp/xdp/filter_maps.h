@@ -1,0 +1,26 @@
+#pragma once
+
+/* What the XDP program and its user-space side say to each other: the layout of the program's maps. Read by
+ * both compilers, C (clang -target bpf) and C++. */
+#include <linux/types.h>
+
+#define FILTER_MAX_QUEUES 1024
+#define FILTER_MAX_ADDRESSES 16384 /* (address, protocol) pairs */
+#define FILTER_COUNTERS 3
+
+/* Indices of the map sluice_counts. */
+#define FILTER_PASSED 0     /* left to the kernel */
+#define FILTER_REDIRECTED 1 /* given to sluice */
+#define FILTER_UNCLAIMED 2  /* ours, but no process listens on the queue: dropped */
+
+/* Key of the map sluice_owned. An IPv4 address stands as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
+struct filter_key {
+  __u8 address[16];
+  __u8 protocol; /* IANA number: 6 or 17 */
+  __u8 zero[3];
+};
+
+/* Value of the map sluice_owned: bit p % 8 of byte p / 8 says whether port p (host order) is sluice's. */
+struct filter_ports {
+  __u8 bits[8192];
+};
