@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,5 +40,12 @@ struct ForwardingState {
   std::vector<ForwardingService> services;
   friend bool operator==(const ForwardingState&, const ForwardingState&) = default;
 };
+
+/// The weight that a server is to have now, from its configuration and its health.
+using WeightOf = std::function<std::uint32_t(const Service&, const Server&)>;
+
+/// What dp is to do for `config`, in the configuration's order. Pure.
+[[nodiscard]] ForwardingState forwarding_of(const Config& config, std::uint64_t generation,
+                                            const WeightOf& weight_of);
 
 }  // namespace sluice::config

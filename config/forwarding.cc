@@ -1,0 +1,27 @@
+#include "config/forwarding.h"
+
+namespace sluice::config {
+
+ForwardingState forwarding_of(const Config& config, std::uint64_t generation, const WeightOf& weight_of) {
+  ForwardingState state{.generation = generation, .services = {}};
+  state.services.reserve(config.services.size());
+  for (const Service& service : config.services) {
+    ForwardingService& out = state.services.emplace_back();
+    out.name = service.name;
+    out.vip = service.vip;
+    out.protocol = service.protocol;
+    out.mode = service.mode;
+    out.balance = service.balance;
+    out.hash_key = service.hash_key;
+    out.timeouts = service.timeouts;
+    out.local_addresses = service.local_addresses;
+    out.source_ports = service.source_ports;
+    out.servers.reserve(service.servers.size());
+    for (const Server& server : service.servers) {
+      out.servers.push_back({server.name, server.endpoint, weight_of(service, server)});
+    }
+  }
+  return state;
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,198 @@
+#include "config/parse.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <exception>
+#include <fcntl.h>
+#include <memory>
+#include <optional>
+#include <sys/stat.h>
+#include <tuple>
+#include <unistd.h>
+#include <utility>
+
+#include <json/json.h>
+
+#include "config/build.h"
+#include "config/schema_check.h"
+#include "config/source_map.h"
+#include "config/subject.h"
+#include "config/suggest.h"
+#include "config/validate.h"
+
+namespace sluice::config {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr std::size_t kLargestFile = std::size_t{16} << 20;
+
+struct Wording {
+  std::string_view theirs, ours;
+};
+/// jsoncpp's complaints, by how they begin, in the words of someone who writes a configuration.
+constexpr std::array kSyntaxWords{
+    Wording{"Syntax error: value, object or array expected", "a value is expected here"},
+    Wording{"Missing ',' or '}' in object", "a comma or } is missing before this"},
+    Wording{"Missing ',' or ']' in array", "a comma or ] is missing before this"},
+    Wording{"Missing ':' after object member name", "a colon is missing after the key"},
+    Wording{"Missing '}' or object member name", "a key in double quotes, or }, is expected here"},
+    Wording{"Extra non-whitespace after JSON value", "nothing may follow the closing }"},
+    Wording{"A valid JSON document must be", "the file is to hold one object: { ... }"},
+    Wording{"Exceeded stackLimit", "brackets are nested deeper than in any configuration"},
+    Wording{"Missing hexadecimal digit", "\\u is to be followed by four hexadecimal digits"},
+    Wording{"Bad unicode escape sequence", "\\u is to be followed by four hexadecimal digits"},
+    Wording{"Bad escape sequence", "a backslash is to be followed by one of \" \\ / b f n r t u"},
+    Wording{"Empty escape sequence", "a backslash is to be followed by one of \" \\ / b f n r t u"},
+};
+
+std::string syntax_words(std::string_view theirs) {
+  for (const Wording& wording : kSyntaxWords) {
+    if (theirs.starts_with(wording.theirs)) return std::string(wording.ours);
+  }
+  return std::string(theirs);
+}
+
+/// The first entry of jsoncpp's report, "* Line 3, Column 5\n  What is wrong\n...": what follows it follows
+/// from it.
+Diagnostic syntax_diagnostic(std::string_view report) {
+  Diagnostic diagnostic{.object = "syntax"};
+  const auto number_after = [&report](std::string_view word, unsigned& out) {
+    const auto at = report.find(word);
+    if (at == std::string_view::npos) return;
+    report.remove_prefix(at + word.size());
+    std::from_chars(report.data(), report.data() + report.size(), out);
+  };
+  number_after("* Line ", diagnostic.line);
+  number_after(", Column ", diagnostic.column);
+  if (const auto end = report.find("\n  "); end != std::string_view::npos) report.remove_prefix(end + 3);
+  diagnostic.text = syntax_words(report.substr(0, report.find('\n')));
+  return diagnostic;
+}
+
+std::optional<Diagnostic> read_json(std::string_view text, Json::Value& root) {
+  Json::CharReaderBuilder builder;
+  Json::CharReaderBuilder::strictMode(&builder.settings_);
+  builder["allowComments"] = true;
+  builder["collectComments"] = false;
+  builder["allowTrailingCommas"] = true;
+  builder["rejectDupKeys"] = false;  // the source map finds all of them, and where the first one stands
+  builder["stackLimit"] = 64;
+  builder["skipBom"] = false;
+  const std::unique_ptr<Json::CharReader> reader(builder.newCharReader());
+  std::string errors;
+  try {
+    if (reader->parse(text.data(), text.data() + text.size(), &root, &errors)) return std::nullopt;
+    return syntax_diagnostic(errors);
+  } catch (const std::exception& failure) {  // jsoncpp throws when it meets its stackLimit
+    return Diagnostic{.object = "syntax", .text = syntax_words(failure.what())};
+  }
+}
+
+Diagnostic to_diagnostic(const Problem& problem, const Json::Value& root, const SourceMap& map,
+                         std::string_view text) {
+  const std::size_t offset = problem.about_key ? map.key(problem.path) : map.value(problem.path);
+  const auto [line, column] = line_column(text, offset);
+  auto [object, key] = subject_of(root, problem.path, problem.about_key);
+  return {line, column, std::move(object), key.empty() ? problem.text : key + ": " + problem.text};
+}
+
+/// What `text` holds besides spaces and comments is nothing.
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+}  // namespace
+
+Parsed parse_config(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  Parsed parsed;
+  if (is_blank(text)) {
+    parsed.diagnostics.push_back(
+        {.object = "configuration", .text = "is empty: at least \"ports\" is needed"});
+    return parsed;
+  }
+  Json::Value root;
+  if (auto broken = read_json(text, root)) {
+    parsed.diagnostics.push_back(*std::move(broken));
+    return parsed;
+  }
+  ProblemList problems;
+  const SourceMap map(text);
+  for (const SourceMap::Duplicate& twice : map.duplicates()) {
+    const std::string key = twice.path.substr(twice.path.rfind('/') + 1);
+    problems.add({.path = twice.path,
+                  .text = "key " + quoted(key) + " is given twice (first in line " +
+                          std::to_string(line_column(text, twice.first).line) + ")",
+                  .about_key = true});
+  }
+  check_schema(root, problems);
+  parsed.config = build_config(root, problems);
+  validate(parsed.config, problems);
+  for (const Problem& problem : problems.all()) {
+    parsed.diagnostics.push_back(to_diagnostic(problem, root, map, text));
+  }
+  std::ranges::stable_sort(parsed.diagnostics, {},
+                           [](const Diagnostic& d) { return std::tuple(d.line, d.column); });
+  return parsed;
+}
+
+namespace {
+
+class File {
+ public:
+  explicit File(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Result<std::string> read_file(const std::string& path) {
+  const std::string subject = "configuration file " + quoted(path);
+  const File file(path);
+  if (file.fd() < 0) return base::system_error(subject, errno);
+  struct stat status {};
+  if (::fstat(file.fd(), &status) != 0) return base::system_error(subject, errno);
+  if (S_ISDIR(status.st_mode))
+    return Error{ErrorCode::invalid, subject + ": is a directory; name the file in it"};
+  std::string text;
+  std::array<char, 65'536> chunk{};
+  while (true) {
+    const ssize_t got = ::read(file.fd(), chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return base::system_error(subject, errno);
+    if (got == 0) return text;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+    if (text.size() > kLargestFile) {
+      return Error{ErrorCode::invalid, subject + ": is larger than 16 MiB; no configuration is"};
+    }
+  }
+}
+
+}  // namespace
+
+Result<Config> load_file(const std::string& path) {
+  auto text = read_file(path);
+  if (!text) return std::move(text).error();
+  Parsed parsed = parse_config(*text);
+  if (parsed.valid()) return std::move(parsed.config);
+  std::string message;
+  for (const Diagnostic& diagnostic : parsed.diagnostics) {
+    if (!message.empty()) message += '\n';
+    message += format(diagnostic, path);
+  }
+  return Error{ErrorCode::invalid, std::move(message)};
+}
+
+}  // namespace sluice::config

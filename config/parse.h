@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "config/diagnostic.h"
+#include "config/model.h"
+
+/// Reading a configuration: text → JSON → schema (schema_check.h) → model (build.h) → rules (validate.h).
+/// Every stage looks at all that the stages before it left unharmed, so that one run tells of everything.
+/// Thread: any.
+namespace sluice::config {
+
+struct Parsed {
+  Config config;                        ///< to be used only when there are no diagnostics
+  std::vector<Diagnostic> diagnostics;  ///< by position
+  [[nodiscard]] bool valid() const noexcept { return diagnostics.empty(); }
+};
+
+/// Reads a configuration's text. Any bytes are allowed, and harmless.
+[[nodiscard]] Parsed parse_config(std::string_view text);
+
+/// Reads a configuration file. The Error's message holds all diagnostics, one a line, each as
+/// `file:line:column: object: what is wrong`; or the one sentence that says why the file cannot be read.
+[[nodiscard]] base::Result<Config> load_file(const std::string& path);
+
+}  // namespace sluice::config

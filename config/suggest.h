@@ -1,0 +1,19 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+/// Words of error messages: guesses at what was meant, and values shown safely.
+namespace sluice::config {
+
+/// ` (did you mean "x"?)` with the candidate nearest to `word`; empty when none is near.
+/// Nearness: fewest insertions, deletions, substitutions and swaps of neighbours, at most a third of the
+/// word.
+[[nodiscard]] std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates);
+
+/// `text` in quotes for a message: control characters and bytes that are not UTF-8 replaced, shortened to 60
+/// bytes.
+[[nodiscard]] std::string quoted(std::string_view text);
+
+}  // namespace sluice::config

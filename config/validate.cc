@@ -1,0 +1,254 @@
+#include "config/validate.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "config/names.h"
+#include "config/source_map.h"
+#include "config/suggest.h"
+
+namespace sluice::config {
+namespace {
+
+using base::Endpoint;
+using base::IpAddress;
+
+std::string_view family_name(const IpAddress& address) {
+  return address.is_v4() ? "IPv4" : "IPv6";
+}
+
+/// Why no packet can have this address as that of one host; empty when it can.
+std::string_view not_a_host(const IpAddress& address) {
+  if (address.is_unspecified()) return "is the unspecified address: no host has it";
+  if (address.is_multicast()) return "is a multicast address: no one host has it";
+  if (address.is_v4()) {
+    const std::uint32_t host = address.v4().value.host();
+    if (host == 0xffff'ffffU) return "is the broadcast address: no one host has it";
+    if (host >> 24 == 0) return "is in 0.0.0.0/8, which no host can have";
+    return {};
+  }
+  if (address.v6().is_link_local())
+    return "is a link-local address, which several networks may have: give a routed one";
+  return {};
+}
+
+/// Why the kernel would not take this name for an interface; empty when it would.
+std::string interface_fault(std::string_view name) {
+  if (name.empty()) return "is empty";
+  if (name.size() > 15) return quoted(name) + " is longer than the 15 characters of an interface name";
+  if (name == "." || name == "..") return quoted(name) + " cannot be the name of an interface";
+  const bool bad = std::ranges::any_of(name, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return c == '/' || c == ':' || std::isspace(byte) != 0 || std::iscntrl(byte) != 0;
+  });
+  if (bad) return quoted(name) + " has a character that interface names do not have (/, : or a space)";
+  return {};
+}
+
+bool is_interface(const Port& port) {
+  return port.kind == DeviceKind::af_xdp || port.kind == DeviceKind::af_packet;
+}
+
+class Rules {
+ public:
+  Rules(const Config& config, ProblemList& problems) : config_(config), problems_(problems) {}
+
+  void check() {
+    if (config_.ports.empty()) refuse("/ports", "is empty: at least one is needed");
+    if (config_.dataplane.half_open_per_worker > config_.dataplane.flows_per_worker) {
+      problems_.add({.path = "/dataplane/half_open_per_worker",
+                     .text = std::to_string(config_.dataplane.half_open_per_worker) +
+                             " is more than flows_per_worker, of which they are a part (" +
+                             std::to_string(config_.dataplane.flows_per_worker) + ")",
+                     .depends = {"/dataplane/flows_per_worker"}});
+    }
+    for (std::size_t i = 0; i < config_.ports.size(); ++i) check_port(config_.ports[i], pointer("/ports", i));
+    for (std::size_t i = 0; i < config_.services.size(); ++i) vips_by_service(i);
+    for (std::size_t i = 0; i < config_.services.size(); ++i) {
+      check_service(config_.services[i], pointer("/services", i));
+    }
+  }
+
+ private:
+  void refuse(std::string path, std::string text, std::vector<std::string> depends = {}) {
+    problems_.add({.path = std::move(path), .text = std::move(text), .depends = std::move(depends)});
+  }
+
+  void check_port(const Port& port, const std::string& path) {
+    const std::string device = path + "/device";
+    const std::string name = path + "/name";
+    if (const auto [first, is_new] = port_names_.emplace(port.name, path); !is_new) {
+      refuse(name, quoted(port.name) + " is the name of another port already", {first->second + "/name"});
+    }
+    if (is_interface(port)) {
+      if (auto fault = interface_fault(port.argument); !fault.empty()) refuse(device, std::move(fault));
+    }
+    const std::string identity = is_interface(port) ? "interface " + port.argument : device_text(port);
+    if (const auto [first, is_new] = devices_.emplace(identity, path); !is_new) {
+      refuse(device, identity + " belongs to another port already", {first->second + "/device"});
+    }
+    check_twin(port, path);
+  }
+
+  void check_twin(const Port& port, const std::string& path) {
+    if (!port.twin) return;
+    const std::string twin = path + "/twin";
+    if (port.kind == DeviceKind::af_xdp) {
+      return refuse(
+          twin, "a port over af_xdp has none: its interface itself stays with the kernel; leave the key out",
+          {path + "/device"});
+    }
+    // An implied name is the port's, and that is where the user can change it.
+    const std::string where = port.twin_name == port.name ? path + "/name" : twin + "/name";
+    if (auto fault = interface_fault(port.twin_name); !fault.empty()) {
+      const bool implied = port.twin_name == port.name;
+      return refuse(where,
+                    std::move(fault) + (implied ? "; the port's twin would be named so: shorten it or give "
+                                                  "\"twin\": {\"name\": ...}"
+                                                : ""),
+                    {path + "/device"});
+    }
+    if (const auto [first, is_new] = twins_.emplace(port.twin_name, path); !is_new) {
+      refuse(where, quoted(port.twin_name) + " is the name of another port's twin already",
+             {first->second + "/name", first->second + "/twin", path + "/device"});
+    }
+    for (std::size_t i = 0; i < config_.ports.size(); ++i) {
+      const Port& other = config_.ports[i];
+      if (!is_interface(other) || other.argument != port.twin_name) continue;
+      refuse(where,
+             quoted(port.twin_name) +
+                 " is the interface of a port's device, its twin needs another name: give "
+                 "\"twin\": {\"name\": ...}",
+             {pointer("/ports", i) + "/device", path + "/device"});
+    }
+  }
+
+  using VipKey = std::tuple<Protocol, Endpoint>;
+
+  void vips_by_service(std::size_t index) {
+    const Service& service = config_.services[index];
+    const std::string path = pointer("/services", index);
+    const auto [first, is_new] = vips_.emplace(VipKey{service.protocol, service.vip}, index);
+    if (is_new) return;
+    const Service& other = config_.services[first->second];
+    const std::string other_path = pointer("/services", first->second);
+    refuse(path + "/vip",
+           service.vip.to_string() + " over " + std::string(name_of(service.protocol)) +
+               " is served by service " + quoted(other.name) + " already",
+           {path + "/port", path + "/protocol", other_path + "/vip", other_path + "/port",
+            other_path + "/protocol"});
+  }
+
+  void check_service(const Service& service, const std::string& path) {
+    if (const auto [first, is_new] = service_names_.emplace(service.name, path); !is_new) {
+      refuse(path + "/name", quoted(service.name) + " is the name of another service already",
+             {first->second + "/name"});
+    }
+    const IpAddress& vip = service.vip.address;
+    check_host(vip, path + "/vip");
+    if (vip.is_loopback()) {
+      refuse(path + "/vip", vip.to_string() + " is a loopback address: no client can reach it");
+    }
+    check_local_addresses(service, path);
+    if (service.source_ports.size() < config_.dataplane.workers) {
+      refuse(path + "/source_ports",
+             std::to_string(service.source_ports.first) + "-" + std::to_string(service.source_ports.last) +
+                 " holds fewer ports than there are workers (" + std::to_string(config_.dataplane.workers) +
+                 ")",
+             {"/dataplane/workers", "/defaults/source_ports"});
+    }
+    check_servers(service, path);
+  }
+
+  void check_host(const IpAddress& address, const std::string& path) {
+    if (const auto fault = not_a_host(address); !fault.empty()) {
+      refuse(path, address.to_string() + " " + std::string(fault));
+    }
+  }
+
+  void check_local_addresses(const Service& service, const std::string& path) {
+    std::map<IpAddress, std::string> seen;
+    for (std::size_t i = 0; i < service.local_addresses.size(); ++i) {
+      const IpAddress& local = service.local_addresses[i];
+      if (local == service.vip.address && service.local_addresses.size() == 1) continue;  // the default
+      const std::string where = pointer(path + "/local_addresses", i);
+      check_host(local, where);
+      if (local.is_loopback()) {
+        refuse(where, local.to_string() + " is a loopback address: no server could answer to it");
+      }
+      check_family(local, where, service, path);
+      if (const auto [first, is_new] = seen.emplace(local, where); !is_new) {
+        refuse(where, local.to_string() + " is given twice", {first->second});
+      }
+    }
+  }
+
+  void check_family(const IpAddress& address, const std::string& where, const Service& service,
+                    const std::string& path) {
+    if (address.family() == service.vip.address.family()) return;
+    refuse(where,
+           address.to_string() + " is an " + std::string(family_name(address)) + " address, but the vip " +
+               service.vip.address.to_string() + " is an " + std::string(family_name(service.vip.address)) +
+               " address",
+           {path + "/vip"});
+  }
+
+  void check_servers(const Service& service, const std::string& path) {
+    std::map<std::string_view, std::string> names;
+    std::map<Endpoint, std::size_t> endpoints;
+    for (std::size_t i = 0; i < service.servers.size(); ++i) {
+      const Server& server = service.servers[i];
+      const std::string where = pointer(path + "/servers", i);
+      const std::string address = where + "/address";
+      if (const auto [first, is_new] = names.emplace(server.name, where); !is_new) {
+        refuse(where + "/name",
+               quoted(server.name) + " is the name of another server of this service already",
+               {first->second + "/name"});
+      }
+      check_host(server.endpoint.address, address);
+      check_family(server.endpoint.address, address, service, path);
+      check_loop(service, server, address, {where + "/port", path + "/port"});
+      if (const auto [first, is_new] = endpoints.emplace(server.endpoint, i); !is_new) {
+        const std::string other = pointer(path + "/servers", first->second);
+        refuse(address,
+               server.endpoint.to_string() + " is server " + quoted(service.servers[first->second].name) +
+                   " already",
+               {other + "/address", other + "/port", where + "/port", path + "/port"});
+      }
+    }
+  }
+
+  void check_loop(const Service& service, const Server& server, const std::string& where,
+                  std::vector<std::string> depends) {
+    const auto found = vips_.find(VipKey{service.protocol, server.endpoint});
+    if (found == vips_.end()) return;
+    const Service& target = config_.services[found->second];
+    const std::string path = pointer("/services", found->second);
+    depends.push_back(path + "/vip");
+    depends.push_back(path + "/port");
+    refuse(where,
+           server.endpoint.to_string() + " is the vip of " +
+               (&target == &service ? "this service itself" : "service " + quoted(target.name)) +
+               ": its packets would come back here",
+           std::move(depends));
+  }
+
+  const Config& config_;
+  ProblemList& problems_;
+  std::map<std::string_view, std::string> port_names_, twins_, service_names_;
+  std::map<std::string, std::string> devices_;
+  std::map<VipKey, std::size_t> vips_;
+};
+
+}  // namespace
+
+void validate(const Config& config, ProblemList& problems) {
+  Rules(config, problems).check();
+}
+
+}  // namespace sluice::config
