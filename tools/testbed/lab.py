@@ -29,8 +29,8 @@ def wait_for(condition, what, seconds=20.0, every=0.02):
 class Lab:
     """Network namespaces joined by switches. Addresses: see the drawing in tools/lab."""
 
-    def __init__(self, name, topology, device):
-        self.name, self.topology, self.device = name, topology, device
+    def __init__(self, name, topology, device, path_mtu=None):
+        self.name, self.topology, self.device, self.path_mtu = name, topology, device, path_mtu
         self.state = STATE_ROOT / name
         self.front4 = "192.0.2" if topology == "one-armed" else "198.51.100"
         self.back4 = "192.0.2" if topology == "one-armed" else "10.20.0"
@@ -38,22 +38,23 @@ class Lab:
         self.back6 = "2001:db8:1:" if topology == "one-armed" else "2001:db8:2:"
         self.vip4, self.vip6 = f"{self.front4}.10", f"{self.front6}:10"
         self.client4, self.client6 = f"{self.front4}.100", f"{self.front6}:100"
-        self.lb4, self.lb6 = f"{self.front4}.2", f"{self.front6}:2"
         self.nics = ["lan"] if topology == "one-armed" else ["front", "back"]
 
     @classmethod
-    def up(cls, topology="one-armed", *, device="af_xdp", prefix="lab", servers=3, options=()):
+    def up(cls, topology="one-armed", *, device="af_xdp", prefix="lab", servers=3, queues=1, routed_client=False, path_mtu=None):
         """Builds a lab that `tools/lab` takes down by itself should this process be killed."""
         number = 1
         while (STATE_ROOT / f"{prefix}{number}").exists():
             number += 1
         name = f"{prefix}{number}"
         command = [LAB, "up", topology, "--name", name, "--device", device, "--servers", str(servers),
-                   "--owner", str(os.getpid()), *map(str, options)]
+                   "--queues", str(queues), "--owner", str(os.getpid()),
+                   *(["--routed-client"] if routed_client else []),
+                   *(["--path-mtu", str(path_mtu)] if path_mtu else [])]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise LabError(done.stderr.strip())
-        return cls(name, topology, device)
+        return cls(name, topology, device, path_mtu)
 
     def down(self):
         if self.state.exists():
@@ -67,6 +68,8 @@ class Lab:
         return self.vip4 if family == 4 else self.vip6
 
     def server(self, number, family=4):
+        if self.path_mtu and number == 1:
+            return "10.30.0.11" if family == 4 else "2001:db8:3::11"
         return f"{self.back4}.{10 + number}" if family == 4 else f"{self.back6}:{10 + number}"
 
     def server_numbers(self):

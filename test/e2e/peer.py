@@ -1,0 +1,185 @@
+#!/usr/bin/python3
+"""Clients and servers that do one exact thing, for use at a node of a lab.
+
+  sink PORT              TCP server: reads to the end, answers with the SHA-256 of what it read
+  echo PORT              TCP server: sends back what comes, until the client ends
+  ticker PORT            TCP server: sends a byte every 20 ms, reads nothing
+  udp-echo PORT          UDP server: sends each datagram back
+  upload HOST PORT FILE  sends a file, half-closes, prints the answer
+  hold HOST PORT N       opens N echo connections, prints "open", then obeys lines on standard input:
+                         "check": a round trip on each, prints how many live; "close": ends them all
+  keep HOST PORT N       N echo connections with round trips all the time; at the end of standard input prints
+                         "alive N trips N"
+  until-reset HOST PORT  a connection on which a byte is sent every 20 ms until it breaks; prints "open", then how
+  udp-ask HOST PORT [TTL]  sends one datagram, prints the answer or the name of the error
+  open HOST PORT N SECONDS tries N connections at once, keeps them; prints how many opened, obeys like hold
+"""
+
+import asyncio
+import errno
+import hashlib
+import select
+import socket
+import sys
+import time
+
+
+def family_of(host):
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+async def serve(handler, port):
+    async def quiet(reader, writer):
+        try:
+            await handler(reader, writer)
+        except OSError:
+            pass  # the other end reset it: what it came to is for the client to tell
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(quiet, "", int(port), backlog=4096, limit=1 << 20)
+    await server.serve_forever()
+
+
+async def sink(reader, writer):
+    digest = hashlib.sha256()
+    while block := await reader.read(1 << 18):
+        digest.update(block)
+    writer.write(digest.hexdigest().encode())
+    await writer.drain()
+
+
+async def echo(reader, writer):
+    while block := await reader.read(65536):
+        writer.write(block)
+        await writer.drain()
+
+
+async def ticker(_reader, writer):
+    while True:
+        writer.write(b".")
+        await writer.drain()
+        await asyncio.sleep(0.02)  # the tick itself
+
+
+def udp_echo(port):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    s.bind(("::", int(port)))
+    while True:
+        data, sender = s.recvfrom(65536)
+        s.sendto(data, sender)
+
+
+def upload(host, port, path):
+    with socket.create_connection((host, int(port)), timeout=60) as s, open(path, "rb") as source:
+        s.sendfile(source)
+        s.shutdown(socket.SHUT_WR)
+        answer = b""
+        while block := s.recv(4096):
+            answer += block
+    print(answer.decode())
+
+
+def round_trip(s, payload=b"x"):
+    s.sendall(payload)
+    return s.recv(len(payload)) == payload
+
+
+def lives(s):
+    try:
+        return round_trip(s)
+    except OSError:
+        return False
+
+
+def obey(connections):
+    for line in sys.stdin:
+        if line.strip() == "check":
+            print(sum(map(lives, connections)), flush=True)
+        elif line.strip() == "close":
+            for s in connections:
+                s.close()
+            print("closed", flush=True)
+            return
+
+
+def hold(host, port, number):
+    connections = [socket.create_connection((host, int(port)), timeout=10) for _ in range(int(number))]
+    print("open", flush=True)
+    obey(connections)
+
+
+def keep(host, port, number):
+    connections = [socket.create_connection((host, int(port)), timeout=10) for _ in range(int(number))]
+    print("open", flush=True)
+    trips, alive = 0, connections
+    while alive and not select.select([sys.stdin], [], [], 0)[0]:
+        alive = [s for s in alive if lives(s)]
+        trips += len(alive)
+    print(f"alive {len(alive)} trips {trips}")
+
+
+def until_reset(host, port):
+    with socket.create_connection((host, int(port)), timeout=30) as s:
+        round_trip(s)
+        print("open", flush=True)
+        try:
+            while round_trip(s):
+                time.sleep(0.02)  # the pace of the sending
+            print("closed")
+        except OSError as error:
+            print(errno.errorcode.get(error.errno, str(error)))
+
+
+def udp_ask(host, port, ttl=None):
+    s = socket.socket(family_of(host), socket.SOCK_DGRAM)
+    s.settimeout(5)
+    # Linux's IP_RECVERR and IPV6_RECVERR: ICMP errors that are not fatal by themselves are reported too.
+    level, recverr, hops = ((socket.IPPROTO_IPV6, 25, socket.IPV6_UNICAST_HOPS) if ":" in host
+                            else (socket.IPPROTO_IP, 11, socket.IP_TTL))
+    s.setsockopt(level, recverr, 1)
+    if ttl:
+        s.setsockopt(level, hops, int(ttl))
+    s.connect((host, int(port)))
+    try:
+        s.send(b"hello")
+        print(s.recv(100).decode())
+    except TimeoutError:
+        print("silence")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+
+
+def open_many(host, port, number, seconds):
+    tries = []
+    for _ in range(int(number)):
+        s = socket.socket(family_of(host))
+        s.setblocking(False)
+        s.connect_ex((host, int(port)))
+        tries.append(s)
+    end, connected, waiting = time.monotonic() + float(seconds), [], set(tries)
+    while waiting and time.monotonic() < end:
+        for s in select.select([], list(waiting), [], 0.1)[1]:
+            waiting.discard(s)
+            if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                s.settimeout(10)
+                connected.append(s)
+    for s in waiting:
+        s.close()
+    print(len(connected), flush=True)
+    obey(connected)
+
+
+def main(kind, *words):
+    servers = {"sink": sink, "echo": echo, "ticker": ticker}
+    clients = {"udp-echo": udp_echo, "upload": upload, "hold": hold, "keep": keep, "until-reset": until_reset,
+               "udp-ask": udp_ask, "open": open_many}
+    if kind in servers:
+        asyncio.run(serve(servers[kind], *words))
+    else:
+        clients[kind](*words)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
