@@ -1,0 +1,142 @@
+#include "dp/classify.h"
+
+#include "dp/flow_hash.h"
+#include "dp/ip_header.h"
+#include "dp/parse.h"
+
+namespace sluice::dp {
+namespace {
+
+using base::at;
+using base::Family;
+using base::IpProto;
+
+void punt(Packet& packet, DropReason reason_without_kernel) noexcept {
+  packet.verdict = Verdict::punt;
+  packet.reason = reason_without_kernel;
+}
+
+/// Direction and owner of a packet that reached one of our addresses at `port`; false: the kernel's.
+/// `reply_to`: what an ICMP error quotes was sent *from* address:port, hence the same rule applies to it.
+template <Family F>
+bool match_port(Packet& packet, const Snapshot& snapshot, const WorkerState& worker, std::uint16_t address,
+                IpProto proto, base::Be16 port) noexcept {
+  const ServiceTables& tables = *snapshot.services;
+  Meta& meta = packet.meta;
+  meta.service = tables.by_port.find({address, proto, port});
+  if (meta.service != kNoIndex) {
+    meta.direction = Direction::to_server;
+  } else if (tables.addresses[address].is_local &&
+             tables.addresses[address].source_ports.contains(port.host())) {
+    meta.direction = Direction::to_client;
+  } else {
+    return false;
+  }
+  const FlowKey<F> key = flow_key<F>(packet);
+  if constexpr (F == Family::v4) {
+    meta.hash = worker.flows_v4.hash(key);
+  } else {
+    meta.hash = worker.flows_v6.hash(key);
+  }
+  meta.owner = meta.direction == Direction::to_server ? owner_of_hash(meta.hash, snapshot.workers)
+                                                      : owner_of_port(port, snapshot.workers);
+  return true;
+}
+
+template <Family F>
+void classify_icmp(Packet& packet, const Snapshot& snapshot, const WorkerState& worker,
+                   std::uint16_t address) noexcept {
+  Meta& meta = packet.meta;
+  const std::span<const std::byte> bytes = packet.bytes;
+  const auto* icmp = at<base::IcmpHdr>(bytes, meta.l4_offset);
+  if (meta.fragment != FragmentKind::whole || !meta.has_l4 || !is_icmp_error<F>(icmp->type)) {
+    return punt(packet, DropReason::no_kernel_path);
+  }
+  const std::size_t inner = meta.l4_offset + sizeof(base::IcmpHdr);
+  const IpLayout quoted = walk_ip<F>(bytes, inner);
+  const auto* ports = at<L4Ports>(bytes, quoted.l4_offset);
+  // RFC 792 quotes at least 8 bytes of L4; of a later fragment there are no ports to go by.
+  if (quoted.problem != DropReason::none || quoted.fragment == FragmentKind::later || ports == nullptr ||
+      quoted.l4_offset + std::size_t{8} > std::size_t{meta.l4_offset} + meta.l4_length ||
+      bytes.size() < quoted.l4_offset + std::size_t{8}) {
+    return punt(packet, DropReason::icmp_malformed);
+  }
+  if (quoted.proto != IpProto::tcp && quoted.proto != IpProto::udp)
+    return punt(packet, DropReason::no_kernel_path);
+  const auto* quoted_ip = at<IpHdr<F>>(bytes, inner);
+  // The quoted packet was sent by us: its source must be the address that the error came to.
+  if (snapshot.services->find_address<F>(quoted_ip->src) != address)
+    return punt(packet, DropReason::icmp_malformed);
+  meta.icmp_error = true;
+  meta.inner_l3_offset = static_cast<std::uint16_t>(inner);
+  meta.inner_l4_offset = quoted.l4_offset;
+  meta.inner_proto = quoted.proto;
+  if (!match_port<F>(packet, snapshot, worker, address, quoted.proto, ports->src)) {
+    meta.icmp_error = false;
+    punt(packet, DropReason::icmp_no_flow);
+  }
+}
+
+template <Family F>
+void classify_ip(Packet& packet, const Snapshot& snapshot, const WorkerState& worker) noexcept {
+  Meta& meta = packet.meta;
+  const auto* ip = at<IpHdr<F>>(std::span<const std::byte>(packet.bytes), meta.l3_offset);
+  if (ip == nullptr) return punt(packet, meta.problem);
+  const std::uint16_t address = snapshot.services->find_address<F>(ip->dst);
+  if (address == kNoIndex) {
+    return punt(packet, meta.problem != DropReason::none ? meta.problem : DropReason::no_kernel_path);
+  }
+  switch (meta.proto) {
+    case IpProto::tcp:
+    case IpProto::udp: {
+      if (meta.problem != DropReason::none) return packet.drop(meta.problem);
+      if (meta.fragment != FragmentKind::whole) return packet.drop(DropReason::fragment);
+      const auto* ports = at<L4Ports>(std::span<const std::byte>(packet.bytes), meta.l4_offset);
+      if (!match_port<F>(packet, snapshot, worker, address, meta.proto, ports->dst)) {
+        punt(packet, DropReason::no_kernel_path);
+      }
+      return;
+    }
+    case kIcmpProto<F>:
+      if (meta.problem != DropReason::none) return punt(packet, meta.problem);
+      return classify_icmp<F>(packet, snapshot, worker, address);
+    default:
+      return punt(packet, meta.problem != DropReason::none ? meta.problem : DropReason::no_kernel_path);
+  }
+}
+
+template <Family F>
+FlowKey<F> key_of(const Packet& packet) noexcept {
+  const Meta& meta = packet.meta;
+  const std::span<const std::byte> bytes = packet.bytes;
+  const std::size_t l3 = meta.icmp_error ? meta.inner_l3_offset : meta.l3_offset;
+  const std::size_t l4 = meta.icmp_error ? meta.inner_l4_offset : meta.l4_offset;
+  const auto* ip = at<IpHdr<F>>(bytes, l3);
+  const auto* ports = at<L4Ports>(bytes, l4);
+  if (!meta.icmp_error) return {ip->src, ip->dst, ports->src, ports->dst, meta.proto};
+  return {ip->dst, ip->src, ports->dst, ports->src, meta.inner_proto};
+}
+
+}  // namespace
+
+template <>
+FlowKey<Family::v4> flow_key<Family::v4>(const Packet& packet) noexcept {
+  return key_of<Family::v4>(packet);
+}
+template <>
+FlowKey<Family::v6> flow_key<Family::v6>(const Packet& packet) noexcept {
+  return key_of<Family::v6>(packet);
+}
+
+void classify(Packet& packet, const Snapshot& snapshot, const WorkerState& worker, bool steer) noexcept {
+  const auto* eth = at<base::EthHdr>(std::span<const std::byte>(packet.bytes), 0);
+  if (eth == nullptr) return packet.drop(DropReason::truncated);
+  if (!packet.meta.is_ip)
+    return punt(packet,
+                packet.meta.problem == DropReason::none ? DropReason::no_kernel_path : packet.meta.problem);
+  if (eth->dst != worker.ports[packet.in_port].mac) return punt(packet, DropReason::other_host);
+  with_family(packet.meta.family, [&]<Family F>() { classify_ip<F>(packet, snapshot, worker); });
+  if (steer && packet.pending() && packet.meta.owner != worker.id) packet.verdict = Verdict::hand_over;
+}
+
+}  // namespace sluice::dp

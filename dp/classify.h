@@ -1,0 +1,25 @@
+#pragma once
+
+#include "dp/packet.h"
+#include "dp/snapshot.h"
+#include "dp/worker_state.h"
+
+namespace sluice::dp {
+
+/// Decides whose a parsed packet is: a service's (from a client), a flow's (from a server), an ICMP error
+/// about one of those, or the kernel's. Sets direction, service, hash and owner; verdict `punt` or `drop`
+/// where it is not ours or cannot be served, `hand_over` where another worker owns it and `steer` is set.
+/// Pre: parse() ran. Thread: worker.
+void classify(Packet& packet, const Snapshot& snapshot, const WorkerState& worker, bool steer) noexcept;
+
+/// The key under which the flow of a classified packet is found: the packet's own addresses, or for an ICMP
+/// error those of the quoted packet turned round.
+template <base::Family F>
+[[nodiscard]] FlowKey<F> flow_key(const Packet& packet) noexcept;
+
+template <>
+[[nodiscard]] FlowKey<base::Family::v4> flow_key<base::Family::v4>(const Packet& packet) noexcept;
+template <>
+[[nodiscard]] FlowKey<base::Family::v6> flow_key<base::Family::v6>(const Packet& packet) noexcept;
+
+}  // namespace sluice::dp

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "dp/drop_reason.h"
+#include "dp/packet.h"
+
+namespace sluice::dp {
+
+/// A number with one writer and any readers. The writer pays a plain addition; no locked instruction.
+class Counter {
+ public:
+  void add(std::uint64_t n) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void set(std::uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+/// What one worker counts for one server; one cache line, written by that worker only. Bytes are those of L3.
+struct alignas(kCacheLine) ServerCounters {
+  std::array<Counter, 2> packets;  ///< [direction]
+  std::array<Counter, 2> bytes;    ///< [direction]
+  Counter connections_new;
+  Counter connections_failed;  ///< refused by the server, or never answered
+  Counter connections_ended;
+};
+static_assert(sizeof(ServerCounters) == kCacheLine);
+
+/// What one worker counts for itself.
+struct alignas(kCacheLine) WorkerCounters {
+  Counter packets;  ///< taken in, from ports and from other workers
+  Counter forwarded;
+  Counter reflected;
+  Counter punted;
+  Counter handed_over;
+  Counter parked;  ///< waited for a next hop's address
+  Counter bursts;
+  Counter empty_polls;
+  Counter busy_cycles;
+  Counter total_cycles;
+  Counter flows;
+  Counter half_open;
+  Counter generation;  ///< of the snapshot it runs
+  std::array<Counter, static_cast<std::size_t>(DropReason::kCount)> drops;
+};
+
+}  // namespace sluice::dp

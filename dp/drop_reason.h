@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::dp {
+
+/// Why a packet went nowhere. Every packet that is neither sent nor handed to the kernel is counted under
+/// one.
+enum class DropReason : std::uint8_t {
+  none,
+  truncated,
+  bad_ip_header,
+  bad_l4_header,
+  too_many_headers,
+  fragment,
+  ttl_expired,
+  too_big,
+  no_server,
+  flow_table_full,
+  half_open_full,
+  no_source_port,
+  no_flow,
+  reset_sent,
+  reset_limited,
+  stray_reset,
+  icmp_malformed,
+  icmp_no_flow,
+  no_route,
+  neighbour_failed,
+  neighbour_queue_full,
+  neighbour_timeout,
+  handover_full,
+  tx_full,
+  twin_full,
+  no_kernel_path,
+  other_host,
+  icmp_sent,
+  kCount,
+};
+
+struct DropReasonInfo {
+  std::string_view name;         ///< stable: shown by the CLI, exported as a metric label
+  std::string_view description;  ///< one sentence for an operator
+};
+
+inline constexpr std::array<DropReasonInfo, static_cast<std::size_t>(DropReason::kCount)> kDropReasons{{
+    {"none", "not dropped"},
+    {"truncated", "the frame ends before the headers that it announces"},
+    {"bad_ip_header", "version, header length or total length of the IP header are impossible"},
+    {"bad_l4_header", "data offset or length of the TCP or UDP header are impossible"},
+    {"too_many_headers", "more IPv6 extension headers than sluice follows"},
+    {"fragment", "an IP fragment for a service: fragments are not reassembled"},
+    {"ttl_expired", "TTL or hop limit ran out here, and the limit for ICMP errors was reached"},
+    {"too_big", "larger than the next hop's MTU, and the limit for ICMP errors was reached"},
+    {"no_server", "the service has no usable server"},
+    {"flow_table_full", "no free flow record: raise dataplane.flows_per_worker"},
+    {"half_open_full", "too many unfinished handshakes and dataplane.syn_overflow is \"drop\""},
+    {"no_source_port", "all source ports towards the server are in use: add local_addresses"},
+    {"no_flow", "a reply from a server for which there is no flow"},
+    {"reset_sent", "a segment of an unknown connection, answered with a RST"},
+    {"reset_limited", "a segment of an unknown connection; the RST limit was reached"},
+    {"stray_reset", "a RST for an unknown connection"},
+    {"icmp_malformed", "an ICMP error whose quoted packet cannot be read"},
+    {"icmp_no_flow", "an ICMP error about a packet of no known flow"},
+    {"no_route", "the kernel has no route to the destination on a port of ours"},
+    {"neighbour_failed", "the next hop does not answer ARP or neighbour discovery"},
+    {"neighbour_queue_full", "too many packets wait for the next hop's address"},
+    {"neighbour_timeout", "the next hop's address did not become known in time"},
+    {"handover_full", "the ring to the worker that owns the flow was full"},
+    {"tx_full", "the port's transmit queue stayed full"},
+    {"twin_full", "the kernel interface beside the port took no more packets"},
+    {"no_kernel_path", "not load-balanced, and the port has no kernel interface to hand it to"},
+    {"other_host", "addressed to another host's MAC address"},
+    {"icmp_sent", "undeliverable, answered with an ICMP error"},
+}};
+
+[[nodiscard]] constexpr const DropReasonInfo& info(DropReason reason) noexcept {
+  return kDropReasons[static_cast<std::size_t>(reason)];
+}
+
+}  // namespace sluice::dp

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "dp/packet.h"
+#include "dp/snapshot.h"
+#include "dp/worker_state.h"
+
+/// How flows begin and end: the choice of server, the lease of a source port, limits, timers.
+namespace sluice::dp {
+
+/// Timeouts that are not configured: how long the remains of a connection stay known, so that retransmitted
+/// last segments still find their way. Idle time each, in milliseconds.
+inline constexpr std::uint32_t kClosingMs = 60'000;  ///< both sides closed, not all acknowledged
+inline constexpr std::uint32_t kTimeWaitMs =
+    10'000;  ///< all acknowledged; evicted earlier when room is needed
+inline constexpr std::uint32_t kResetMs =
+    10'000;  ///< after a RST (RFC 7857 §2: transitory, not deleted at once)
+
+/// Idle time after which a flow in `state` ends.
+[[nodiscard]] std::uint32_t idle_timeout_ms(FlowState state, const Service& service) noexcept;
+
+/// Begins a flow for a client's first packet, and puts it into packet.meta.flow. On failure the packet's
+/// verdict is set: dropped with a reason, or, where no server is usable, turned into a refusal. Pre: no flow
+/// with `key` exists.
+template <base::Family F>
+void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot, WorkerState& worker,
+                base::Tick now) noexcept;
+
+/// Forgets a flow and gives its source port back.
+template <base::Family F>
+void end_flow(std::uint32_t flow, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept;
+
+/// Looks after at most `budget` flows whose timers have come up.
+void expire_flows(const Snapshot& snapshot, WorkerState& worker, base::Tick now, unsigned budget) noexcept;
+
+}  // namespace sluice::dp

@@ -1,0 +1,35 @@
+#include "dp/pipeline.h"
+
+#include "dp/classify.h"
+#include "dp/ip_header.h"
+#include "dp/parse.h"
+#include "dp/rewrite.h"
+#include "dp/track.h"
+
+namespace sluice::dp {
+namespace {
+
+/// Calls f<Family>(packet) for each packet that no stage has decided on yet.
+template <typename F>
+void each_pending(std::span<Packet> burst, F&& f) noexcept {
+  for (Packet& packet : burst) {
+    if (!packet.pending()) continue;
+    with_family(packet.meta.family, [&]<base::Family kFamily>() { f.template operator()<kFamily>(packet); });
+  }
+}
+
+}  // namespace
+
+void process_burst(std::span<Packet> burst, Origin origin, const Snapshot& snapshot, WorkerState& worker,
+                   base::Tick now) noexcept {
+  const bool steer = origin == Origin::port && snapshot.workers > 1;
+  for (Packet& packet : burst) parse(packet);
+  for (Packet& packet : burst) classify(packet, snapshot, worker, steer);
+  // All buckets first, then all records: the misses of a burst overlap instead of adding up.
+  each_pending(burst, [&]<base::Family F>(Packet& p) { worker.flows<F>().prefetch_bucket(p.meta.hash); });
+  each_pending(burst, [&]<base::Family F>(Packet& p) { worker.flows<F>().prefetch_record(p.meta.hash); });
+  each_pending(burst, [&]<base::Family F>(Packet& p) { track<F>(p, snapshot, worker, now); });
+  each_pending(burst, [&]<base::Family F>(Packet& p) { rewrite<F>(p, snapshot, worker, now); });
+}
+
+}  // namespace sluice::dp

@@ -1,0 +1,212 @@
+#include "dp/rewrite.h"
+
+#include "base/checksum.h"
+#include "dp/answer.h"
+#include "dp/icmp_error.h"
+#include "dp/ip_header.h"
+#include "dp/tcp_options.h"
+
+namespace sluice::dp {
+namespace {
+
+using base::at;
+using base::ChecksumDelta;
+using base::Family;
+using base::IpProto;
+
+void undeliverable(Packet& packet, DropReason reason, WorkerState& worker, base::Tick now) noexcept {
+  if (packet.meta.icmp_error) return packet.drop(reason);  // never an error about an error, RFC 1812 §4.3.2.7
+  answer_with_icmp(packet, IcmpAnswer::host_unreachable, 0, reason, worker, now);
+  if (packet.verdict == Verdict::reflect) packet.reason = reason;
+}
+
+/// What becomes of a packet whose destination resolves to no adjacency.
+template <Family F>
+void not_resolved(Packet& packet, const Flow<F>& flow, const Resolution& resolution, WorkerState& worker,
+                  base::Tick now) noexcept {
+  switch (resolution.kind) {
+    case ResolutionKind::needs_resolution:
+      (void)worker.neighbour_requests->push(
+          resolution.request(flow.client));  // full: the next packet asks again
+      packet.verdict = Verdict::park;
+      return;
+    case ResolutionKind::blackhole: return packet.drop(DropReason::no_route);
+    case ResolutionKind::adjacency:
+    case ResolutionKind::no_route:
+    case ResolutionKind::local:
+    case ResolutionKind::unreachable:
+    case ResolutionKind::foreign: return undeliverable(packet, DropReason::no_route, worker, now);
+  }
+}
+
+/// The adjacency that the packet leaves by; null when the verdict is set.
+template <Family F>
+const Adjacency* next_hop(Packet& packet, Flow<F>& flow, const Snapshot& snapshot, WorkerState& worker,
+                          base::Tick now) noexcept {
+  const AdjacencyTable& hops = *snapshot.next_hops;
+  AdjacencyId id = kNoAdjacency;
+  if (packet.meta.direction == Direction::to_server) {
+    id = snapshot.server_hops[flow.server_slot];
+  } else if (flow.client_hop != kNoAdjacency && flow.hop_epoch == static_cast<std::uint16_t>(hops.epoch())) {
+    id = flow.client_hop;
+  } else {
+    const Resolution resolution = hops.template resolve<F>(flow.client);
+    if (resolution.kind != ResolutionKind::adjacency) {
+      not_resolved<F>(packet, flow, resolution, worker, now);
+      return nullptr;
+    }
+    id = resolution.id;
+    flow.client_hop = id;
+    flow.hop_epoch = static_cast<std::uint16_t>(hops.epoch());
+  }
+  const Adjacency& adjacency = hops.adjacency(id);
+  packet.meta.next_hop = id;
+  if (packet.meta.direction == Direction::to_client && id < kMaxAdjacencies) worker.hop_use->touch(id, now);
+  switch (adjacency.state) {
+    case AdjacencyState::reachable: return &adjacency;
+    case AdjacencyState::incomplete: packet.verdict = Verdict::park; return nullptr;
+    case AdjacencyState::failed:
+      undeliverable(packet, DropReason::neighbour_failed, worker, now);
+      return nullptr;
+    case AdjacencyState::gone: undeliverable(packet, DropReason::no_route, worker, now); return nullptr;
+  }
+  return nullptr;
+}
+
+/// Spends one hop of the packet's life; false when none is left and the verdict is set.
+template <Family F>
+bool spend_ttl(Packet& packet, WorkerState& worker, base::Tick now) noexcept {
+  auto* ip = at<IpHdr<F>>(packet.bytes, packet.meta.l3_offset);
+  std::uint8_t& ttl = [ip]() -> std::uint8_t& {
+    if constexpr (F == Family::v4) {
+      return ip->ttl;
+    } else {
+      return ip->hop_limit;
+    }
+  }();
+  if (ttl <= 1) {
+    if (packet.meta.icmp_error) {
+      packet.drop(DropReason::ttl_expired);
+    } else {
+      answer_with_icmp(packet, IcmpAnswer::time_exceeded, 0, DropReason::ttl_expired, worker, now);
+    }
+    return false;
+  }
+  --ttl;
+  if constexpr (F == Family::v4) {
+    ChecksumDelta delta;  // TTL is the high byte of its word
+    delta.replace(base::Be16{0x0100}, base::Be16{0});
+    ip->checksum = update_checksum(ip->checksum, delta);
+  }
+  return true;
+}
+
+template <Family F>
+bool fits(Packet& packet, const Adjacency& adjacency, WorkerState& worker, base::Tick now) noexcept {
+  if (packet.meta.l3_length <= adjacency.mtu) [[likely]]
+    return true;
+  if constexpr (F == Family::v4) {
+    const auto* ip = at<base::Ipv4Hdr>(std::span<const std::byte>(packet.bytes), packet.meta.l3_offset);
+    if (!ip->dont_fragment()) {
+      packet.drop(DropReason::too_big);
+      return false;
+    }
+  }
+  if (packet.meta.icmp_error) {
+    packet.drop(DropReason::too_big);
+  } else {
+    answer_with_icmp(packet, IcmpAnswer::too_big, adjacency.mtu, DropReason::too_big, worker, now);
+  }
+  return false;
+}
+
+/// Sequence numbers and options of a flow whose numbering differs between the sides; the delta for the
+/// checksum.
+template <Family F>
+ChecksumDelta renumber(Packet& packet, const Flow<F>& flow, const FlowDetail& detail) noexcept {
+  const auto segment = packet.bytes.subspan(packet.meta.l4_offset);
+  auto* tcp = at<base::TcpHdr>(segment, 0);
+  const auto header = segment.first(tcp->header_length());
+  ChecksumDelta delta;
+  if (packet.meta.direction == Direction::to_server) {
+    if ((flow.flags & Flow<F>::kStripsTimestamps) != 0 && tcp->flags.syn())
+      delta.add(strip_timestamps(header));
+    if ((flow.flags & Flow<F>::kTranslatesSequence) != 0) {
+      const base::Be32 seq{tcp->seq.host() + detail.sequence_delta};
+      delta.replace(tcp->seq, seq);
+      tcp->seq = seq;
+    }
+  } else if ((flow.flags & Flow<F>::kTranslatesSequence) != 0) {
+    const std::uint32_t back = 0 - detail.sequence_delta;
+    if (tcp->flags.ack()) {
+      const base::Be32 ack{tcp->ack.host() + back};
+      delta.replace(tcp->ack, ack);
+      tcp->ack = ack;
+    }
+    delta.add(shift_sack(header, back));
+  }
+  return delta;
+}
+
+template <Family F>
+void rewrite_l4(Packet& packet, const Flow<F>& flow, const FlowDetail& detail) noexcept {
+  const bool to_server = packet.meta.direction == Direction::to_server;
+  auto* ip = at<IpHdr<F>>(packet.bytes, packet.meta.l3_offset);
+  auto* ports = at<L4Ports>(packet.bytes, packet.meta.l4_offset);
+  const auto addresses = ChecksumDelta::from_folded(flow.address_delta);
+  auto l4 = ChecksumDelta::from_folded(flow.l4_delta);
+  if (to_server) {
+    ip->src = flow.local;
+    ip->dst = flow.server;
+    *ports = {flow.local_port, flow.server_port};
+  } else {
+    ip->src = flow.vip;
+    ip->dst = flow.client;
+    *ports = {flow.vip_port, flow.client_port};
+    l4 = l4.inverse();
+  }
+  if constexpr (F == Family::v4) {
+    ip->checksum = update_checksum(ip->checksum, to_server ? addresses : addresses.inverse());
+  }
+  if (flow.proto == IpProto::udp) {
+    auto* udp = at<base::UdpHdr>(packet.bytes, packet.meta.l4_offset);
+    udp->checksum = update_udp_checksum(udp->checksum, l4);
+    return;
+  }
+  constexpr std::uint8_t kRenumbers = Flow<F>::kTranslatesSequence | Flow<F>::kStripsTimestamps;
+  if ((flow.flags & kRenumbers) != 0) [[unlikely]]
+    l4.add(renumber(packet, flow, detail));
+  auto* tcp = at<base::TcpHdr>(packet.bytes, packet.meta.l4_offset);
+  tcp->checksum = update_checksum(tcp->checksum, l4);
+}
+
+}  // namespace
+
+template <Family F>
+void rewrite(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+  FlowTable<F>& flows = worker.flows<F>();
+  Flow<F>& flow = flows.flow(packet.meta.flow);
+  const Adjacency* adjacency = next_hop<F>(packet, flow, snapshot, worker, now);
+  if (adjacency == nullptr || !fits<F>(packet, *adjacency, worker, now) || !spend_ttl<F>(packet, worker, now))
+    return;
+  const std::ptrdiff_t growth = std::ptrdiff_t{adjacency->header_length} - packet.meta.l3_offset;
+  if (growth > packet.headroom) return packet.drop(DropReason::too_big);
+
+  const FlowDetail& detail = flows.detail(packet.meta.flow);
+  if (packet.meta.icmp_error) {
+    if (!translate_icmp_error<F>(packet, flow, detail)) return packet.drop(DropReason::icmp_malformed);
+  } else {
+    rewrite_l4<F>(packet, flow, detail);
+    ServerCounters& counters = worker.servers[flow.server_slot];
+    counters.packets[index(packet.meta.direction)].add(1);
+    counters.bytes[index(packet.meta.direction)].add(packet.meta.l3_length);
+  }
+  (void)packet.grow_front(growth);  // there is room, as was seen above
+  adjacency->write(packet.bytes, F == Family::v4 ? base::EtherType::ipv4 : base::EtherType::ipv6);
+  packet.verdict = Verdict::forward;
+}
+
+template void rewrite<Family::v4>(Packet&, const Snapshot&, WorkerState&, base::Tick) noexcept;
+template void rewrite<Family::v6>(Packet&, const Snapshot&, WorkerState&, base::Tick) noexcept;
+
+}  // namespace sluice::dp

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/checksum.h"
+#include "base/headers.h"
+
+/// TCP options (RFC 9293 §3.2, RFC 7323, RFC 2018): the few that sluice must understand.
+namespace sluice::dp {
+
+/// Window scale shift of a SYN or SYN-ACK, at most 14 (RFC 7323 §2.3); nothing when it has none.
+/// `segment`: the TCP header with its options. Malformed options end the walk.
+[[nodiscard]] std::optional<std::uint8_t> window_scale(std::span<const std::byte> segment) noexcept;
+
+/// Overwrites the timestamps option by NOPs; the delta for the checksum. Nothing changes when there is none.
+[[nodiscard]] base::ChecksumDelta strip_timestamps(std::span<std::byte> segment) noexcept;
+
+/// Adds `delta` to every SACK edge; the delta for the checksum.
+[[nodiscard]] base::ChecksumDelta shift_sack(std::span<std::byte> segment, std::uint32_t delta) noexcept;
+
+}  // namespace sluice::dp

@@ -1,0 +1,38 @@
+#include "dp/worker_state.h"
+
+#include <utility>
+
+namespace sluice::dp {
+
+base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsigned workers,
+                                                               const config::Dataplane& limits,
+                                                               const FlowHash::Seed& seed, base::Tick now) {
+  const FlowHash hash(seed);
+  auto v4 = FlowTable<base::Family::v4>::create(limits.flows_per_worker, hash, now);
+  if (!v4) return std::move(v4).error();
+  auto v6 = FlowTable<base::Family::v6>::create(limits.flows_per_worker, hash, now);
+  if (!v6) return std::move(v6).error();
+  auto state = std::unique_ptr<WorkerState>(new WorkerState{
+      .id = id,
+      .workers = workers,
+      .half_open_max = limits.half_open_per_worker,
+      .syn_overflow = limits.syn_overflow,
+      .flows_v4 = std::move(*v4),
+      .flows_v6 = std::move(*v6),
+      .servers = std::vector<ServerCounters>(kMaxServers),
+      // Workers begin at different places of a service's order, else all would send their first client to one
+      // server.
+      .cursors = std::vector<std::uint32_t>(kMaxServices, id),
+      .random = (seed.a ^ (seed.b + id)) | 1,
+      .resets = TokenBucket(limits.rst_per_second, limits.rst_per_second, now),
+      .icmp_errors = TokenBucket(limits.icmp_per_second, limits.icmp_per_second, now),
+      .counters = {},
+      .hop_use = std::make_unique<AdjacencyUse>(),
+      .neighbour_requests = std::make_unique<SpscQueue<NeighbourRequest, 256>>(),
+      .ports = {},
+      .peers = {},
+  });
+  return state;
+}
+
+}  // namespace sluice::dp

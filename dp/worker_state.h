@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "config/model.h"
+#include "dp/counters.h"
+#include "dp/flow_table.h"
+#include "dp/rate_limit.h"
+#include "dp/snapshot.h"
+#include "dp/spsc_queue.h"
+
+namespace sluice::dp {
+
+/// What the stages need to know of a port.
+struct PortView {
+  base::Mac mac;
+  bool has_twin = false;
+};
+
+/// Everything that one worker writes. Other threads read nothing of it but the counters.
+struct WorkerState {
+  /// Maps all memory that the worker will ever use. Errors: exhausted.
+  static base::Result<std::unique_ptr<WorkerState>> create(unsigned id, unsigned workers,
+                                                           const config::Dataplane& limits,
+                                                           const FlowHash::Seed& seed, base::Tick now);
+
+  unsigned id = 0;
+  unsigned workers = 1;
+  std::uint32_t half_open_max = 0;  ///< per family
+  config::SynOverflow syn_overflow = config::SynOverflow::evict_oldest;
+  FlowTable<base::Family::v4> flows_v4;
+  FlowTable<base::Family::v6> flows_v6;
+  std::vector<ServerCounters> servers;  ///< by server slot
+  std::vector<std::uint32_t> cursors;   ///< by service slot: position of the scheduler
+  std::uint64_t random;                 ///< state of random_number()
+  TokenBucket resets;                   ///< RSTs that sluice originates
+  TokenBucket icmp_errors;              ///< ICMP errors that sluice originates
+  std::uint16_t next_ip_id = 0;         ///< of packets that sluice originates
+  WorkerCounters counters;
+  std::unique_ptr<AdjacencyUse> hop_use;  ///< which next hops towards clients are in use
+  /// Next hops that are not known yet, asked of the control thread. A request that finds it full is repeated
+  /// with the next packet.
+  std::unique_ptr<SpscQueue<NeighbourRequest, 256>> neighbour_requests;
+  std::vector<PortView> ports;                ///< by port number
+  std::span<const WorkerState* const> peers;  ///< all workers, this one too: for totals
+
+  template <base::Family F>
+  [[nodiscard]] FlowTable<F>& flows() noexcept {
+    if constexpr (F == base::Family::v4) {
+      return flows_v4;
+    } else {
+      return flows_v6;
+    }
+  }
+  /// xorshift64*: for scheduling only. Source: Marsaglia 2003; Vigna 2016.
+  [[nodiscard]] std::uint32_t random_number() noexcept {
+    random ^= random >> 12;
+    random ^= random << 25;
+    random ^= random >> 27;
+    return static_cast<std::uint32_t>((random * 0x2545f4914f6cdd1dU) >> 32);
+  }
+};
+
+}  // namespace sluice::dp
