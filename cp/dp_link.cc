@@ -1,0 +1,153 @@
+#include "cp/dp_link.h"
+
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+
+namespace sluice::cp {
+namespace {
+
+namespace asio = boost::asio;
+using asio::experimental::awaitable_operators::operator||;
+using namespace std::chrono_literals;
+constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
+constexpr auto kReconnect = 50ms;
+constexpr auto kRefusedRetry = 1s;
+/// A state with thousands of services compiles in well under a second; a dp that takes longer than this
+/// hangs.
+constexpr auto kAnswer = 10s;
+
+}  // namespace
+
+DpLink::DpLink(const asio::any_io_executor& executor, std::filesystem::path socket_path,
+               Controller& controller)
+    : socket_path_(std::move(socket_path)),
+      controller_(controller),
+      wake_(executor, asio::steady_timer::time_point::max()),
+      pause_(executor) {}
+
+asio::awaitable<void> DpLink::run() {
+  for (;;) {
+    auto socket = co_await LineSocket::connect(socket_path_, kMaxLine);
+    if (socket) {
+      connected_ = true;
+      const base::Error lost = co_await serve(std::move(*socket));
+      connected_ = false;
+      controller_.forget_acknowledged();
+      set_trouble(fmt::format("connection to the data plane lost: {}", lost.message));
+    } else {
+      set_trouble(fmt::format("the data plane is not there: {}", socket.error().message));
+    }
+    pause_.expires_after(kReconnect);
+    co_await pause_.async_wait(kAsTuple);
+  }
+}
+
+void DpLink::wake() {
+  wake_.cancel();
+}
+
+asio::awaitable<base::Error> DpLink::serve(LineSocket socket) {
+  const auto met = co_await reconcile(socket);
+  if (!met) co_return met.error();
+  for (;;) {
+    if (!controller_.in_step()) {
+      const auto pushed = co_await push(socket);
+      if (!pushed) co_return pushed.error();
+      continue;
+    }
+    set_trouble({});
+    const auto woken = co_await (wake_.async_wait(kAsTuple) || socket.readable());
+    if (woken.index() == 1) {
+      // Nothing is owed to us: a line here is a fault of the other side, and the end of the stream its end.
+      auto line = co_await socket.read_line(kAnswer);
+      if (!line) co_return std::move(line).error();
+      co_return base::Error{base::ErrorCode::invalid, "it sent a reply that nothing asked for"};
+    }
+  }
+}
+
+asio::awaitable<base::Result<void>> DpLink::reconcile(LineSocket& socket) {
+  const auto sent = co_await socket.write_line(config::encode_request(config::StateRequest{}), kAnswer);
+  if (!sent) co_return sent.error();
+  const auto line = co_await socket.read_line(kAnswer);
+  if (!line) co_return line.error();
+  const auto running = config::decode_state_reply(*line);
+  if (!running) co_return running.error();
+  controller_.reconcile(*running, std::chrono::steady_clock::now());
+  if (controller_.in_step()) {
+    base::log::info("data plane connected; it runs the desired state (generation {})", running->generation);
+  } else {
+    base::log::info("data plane connected; it runs generation {}, wanted is {}", running->generation,
+                    controller_.desired().generation);
+  }
+  co_return base::Result<void>{};
+}
+
+asio::awaitable<base::Result<void>> DpLink::push(LineSocket& socket) {
+  const std::uint64_t wanted = controller_.desired().generation;
+  const auto sent = co_await socket.write_line(
+      config::encode_request(config::ApplyRequest{controller_.desired()}), kAnswer);
+  if (!sent) co_return sent.error();
+  const auto line = co_await socket.read_line(kAnswer);
+  if (!line) co_return line.error();
+  const auto generation = config::decode_apply_reply(*line);
+  if (generation && *generation == wanted) {
+    controller_.acknowledge(wanted);
+    base::log::debug("data plane runs generation {}", wanted);
+    co_return base::Result<void>{};
+  }
+  // It is alive and says no: the connection stands, and the same state is not sent again in a tight loop.
+  set_trouble(
+      generation
+          ? fmt::format("the data plane acknowledged generation {} in place of {}", *generation, wanted)
+          : fmt::format("the data plane refused generation {}: {}", wanted, generation.error().message));
+  pause_.expires_after(kRefusedRetry);
+  co_await (pause_.async_wait(kAsTuple) || wake_.async_wait(kAsTuple));
+  co_return base::Result<void>{};
+}
+
+void DpLink::set_trouble(std::string sentence) {
+  if (sentence == trouble_) return;
+  trouble_ = std::move(sentence);
+  if (!trouble_.empty()) base::log::warn("{}", trouble_);
+  const std::string status =
+      "STATUS=" + (trouble_.empty() ? std::string("the data plane runs the desired state") : trouble_);
+  ::sd_notify(0, status.c_str());
+}
+
+template <typename T>
+asio::awaitable<base::Result<T>> DpLink::query(config::DpRequest request, Decoder<T> decode,
+                                               std::chrono::milliseconds timeout) const {
+  const auto line = co_await ask(socket_path_, config::encode_request(request), timeout);
+  if (!line) {
+    co_return base::Error{line.error().code, fmt::format("the data plane (sluice-dp) does not answer: {}",
+                                                         line.error().message)};
+  }
+  auto value = decode(*line);
+  if (!value) {
+    co_return base::Error{value.error().code,
+                          fmt::format("the data plane (sluice-dp) answered: {}", value.error().message)};
+  }
+  co_return value;
+}
+
+asio::awaitable<base::Result<config::DataplaneReport>> DpLink::report(
+    std::chrono::milliseconds timeout) const {
+  return query<config::DataplaneReport>(config::ReportRequest{}, &config::decode_report_reply, timeout);
+}
+
+asio::awaitable<base::Result<config::FlowList>> DpLink::flows(config::FlowFilter filter,
+                                                              std::chrono::milliseconds timeout) const {
+  return query<config::FlowList>(config::FlowsRequest{std::move(filter)}, &config::decode_flows_reply,
+                                 timeout);
+}
+
+}  // namespace sluice::cp

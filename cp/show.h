@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+
+#include "config/report.h"
+#include "cp/controller.h"
+
+/// What `sluice show` tells: the data plane's counters and the control plane's knowledge of the same objects,
+/// merged by name into JSON texts. Pure functions.
+namespace sluice::cp {
+
+/// What is known of the processes themselves.
+struct ProcessView {
+  std::string version;
+  std::string config_file;
+  std::uint64_t pid = 0;
+  std::uint64_t uptime_ms = 0;
+  bool data_plane_connected = false;
+  std::string data_plane_trouble;  ///< empty: none
+};
+
+/// Array of services: name, vip, protocol, mode, balance, status ("UP", "DEGRADED": some servers are down,
+/// "DOWN": no server takes new connections), servers_total, servers_active, counters. `filter.service`
+/// narrows.
+[[nodiscard]] std::string services_json(const Controller& controller, const config::DataplaneReport& report,
+                                        const config::FlowFilter& filter);
+
+/// Array of servers: the data plane's ServerReport plus service, status (Health::to_string(), "DRAIN" for
+/// weight 0, "REMOVED" for one that only its open connections keep), configured_weight, last_change_ms, and
+/// check {type, status, info, duration_ms, age_ms, failed, times_down}. A server that the data plane does not
+/// know yet has zero counters. `filter.service` and `filter.server` narrow.
+[[nodiscard]] std::string servers_json(const Controller& controller, const config::DataplaneReport& report,
+                                       const config::FlowFilter& filter, TimePoint now);
+
+/// Object: version, pid, uptime_ms, config_file, services, servers, servers_up, generation {wanted, running},
+/// and data_plane {connected, trouble}, with version, pid, uptime_ms, hugepages when `report` is there.
+[[nodiscard]] std::string info_json(const Controller& controller, const ProcessView& process,
+                                    const config::DataplaneReport* report);
+
+}  // namespace sluice::cp

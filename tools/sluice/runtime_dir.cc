@@ -1,0 +1,103 @@
+#include "tools/sluice/runtime_dir.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <string>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/fd.h"
+
+namespace sluice::cli {
+namespace {
+
+base::Error path_error(const std::filesystem::path& path, int error_number) {
+  return base::system_error(fmt::format("runtime directory: \"{}\"", path.string()), error_number);
+}
+
+std::string holder_of(int lock) {
+  std::array<char, 32> text{};
+  const ssize_t length = ::pread(lock, text.data(), text.size() - 1, 0);
+  if (length <= 0) return "pid unknown";
+  std::string pid(text.data(), static_cast<std::size_t>(length));
+  pid.erase(pid.find_last_not_of("\n ") + 1);
+  return "pid " + pid;
+}
+
+base::Result<void> write_all(int fd, std::string_view text, const std::filesystem::path& path) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return path_error(path, errno);
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+}  // namespace
+
+base::Result<RuntimeDir> RuntimeDir::claim(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return path_error(path, error.value());
+  const std::filesystem::path lock_path = path / "sluice.lock";
+  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock < 0) return path_error(lock_path, errno);
+  RuntimeDir claimed(path, lock);
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return path_error(lock_path, errno);
+    return base::Error{
+        base::ErrorCode::exists,
+        fmt::format("another sluice ({}) runs on the runtime directory \"{}\"; stop it, or choose "
+                    "another with --runtime-dir",
+                    holder_of(lock), path.string())};
+  }
+  if (::ftruncate(lock, 0) != 0) return path_error(lock_path, errno);
+  const auto written = write_all(lock, fmt::format("{}\n", ::getpid()), lock_path);
+  if (!written) return written.error();
+  return claimed;
+}
+
+RuntimeDir::RuntimeDir(RuntimeDir&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+
+RuntimeDir::~RuntimeDir() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+base::Result<void> RuntimeDir::write_file(std::string_view name, std::string_view text) const {
+  const std::filesystem::path target = path_ / name;
+  const std::filesystem::path fresh = path_ / fmt::format("{}.new", name);
+  const base::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (fd.get() < 0) return path_error(fresh, errno);
+  const auto written = write_all(fd.get(), text, fresh);
+  if (!written) return written.error();
+  if (::rename(fresh.c_str(), target.c_str()) != 0) return path_error(target, errno);
+  return {};
+}
+
+pid_t listener_pid(const std::filesystem::path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string text = path.string();
+  if (text.size() >= sizeof(address.sun_path)) return 0;
+  std::memcpy(address.sun_path, text.data(), text.size());
+  const base::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (fd.get() < 0) return 0;
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return 0;
+  ucred peer{};
+  socklen_t length = sizeof(peer);
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return 0;
+  return peer.pid;
+}
+
+}  // namespace sluice::cli

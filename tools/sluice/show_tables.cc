@@ -1,0 +1,244 @@
+#include "tools/sluice/show_tables.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+#include <json/json.h>
+
+#include "tools/sluice/table.h"
+#include "tools/sluice/units.h"
+
+namespace sluice::cli {
+namespace {
+
+constexpr Align kRight = Align::right;
+
+const Json::Value& member(const Json::Value& object, std::string_view name) {
+  static const Json::Value kNone;
+  if (!object.isObject()) return kNone;
+  const Json::Value* found = object.find(name.data(), name.data() + name.size());
+  return found != nullptr ? *found : kNone;
+}
+
+std::string text(const Json::Value& object, std::string_view name) {
+  const Json::Value& value = member(object, name);
+  return value.isString() && !value.asString().empty() ? value.asString() : "-";
+}
+
+std::uint64_t number(const Json::Value& object, std::string_view name) {
+  const Json::Value& value = member(object, name);
+  return value.isUInt64() ? value.asUInt64() : 0;
+}
+
+std::string count(const Json::Value& object, std::string_view name) {
+  return member(object, name).isUInt64() ? count_text(number(object, name)) : "-";
+}
+
+std::string bytes(const Json::Value& object, std::string_view name) {
+  return member(object, name).isUInt64() ? bytes_text(number(object, name)) : "-";
+}
+
+std::string duration(const Json::Value& object, std::string_view name) {
+  return member(object, name).isUInt64() ? duration_text(number(object, name)) : "-";
+}
+
+std::string services(const Json::Value& content) {
+  Table table({{"SERVICE"},
+               {"VIP"},
+               {"PROTO"},
+               {"BALANCE"},
+               {"STATUS"},
+               {"SERVERS", kRight},
+               {"CONNS", kRight},
+               {"NEW", kRight},
+               {"FAILED", kRight},
+               {"FROM CLIENTS", kRight},
+               {"TO CLIENTS", kRight}});
+  for (const Json::Value& service : content) {
+    const Json::Value& counters = member(service, "counters");
+    table.add({text(service, "name"), text(service, "vip"), text(service, "protocol"),
+               text(service, "balance"), text(service, "status"),
+               fmt::format("{}/{}", number(service, "servers_active"), number(service, "servers_total")),
+               count(counters, "connections_current"), count(counters, "connections_new"),
+               count(counters, "connections_failed"), bytes(counters, "bytes_in"),
+               bytes(counters, "bytes_out")});
+  }
+  return table.empty() ? "No services are configured, or none matches.\n" : table.to_string();
+}
+
+/// "L4OK 0ms", "L4CON Connection refused", "none".
+std::string check(const Json::Value& server) {
+  const Json::Value& check = member(server, "check");
+  if (!member(check, "status").isString()) return check.isObject() ? text(check, "type") : "-";
+  const std::string info = text(check, "info");
+  if (info != "-") return fmt::format("{} {}", text(check, "status"), info);
+  return fmt::format("{} {}", text(check, "status"), duration(check, "duration_ms"));
+}
+
+std::string servers(const Json::Value& content) {
+  Table table({{"SERVICE"},
+               {"SERVER"},
+               {"ADDRESS"},
+               {"STATUS"},
+               {"FOR", kRight},
+               {"WEIGHT", kRight},
+               {"CHECK"},
+               {"CONNS", kRight},
+               {"NEW", kRight},
+               {"FAILED", kRight},
+               {"TO SERVER", kRight},
+               {"FROM SERVER", kRight},
+               {"NEXT HOP"}});
+  for (const Json::Value& server : content) {
+    const Json::Value& counters = member(server, "counters");
+    table.add({text(server, "service"), text(server, "name"), text(server, "endpoint"),
+               text(server, "status"), duration(server, "last_change_ms"), count(server, "weight"),
+               check(server), count(counters, "connections_current"), count(counters, "connections_new"),
+               count(counters, "connections_failed"), bytes(counters, "bytes_in"),
+               bytes(counters, "bytes_out"), text(server, "next_hop")});
+  }
+  return table.empty() ? "No servers are configured, or none matches.\n" : table.to_string();
+}
+
+std::string flows(const Json::Value& content) {
+  Table table({{"PROTO"},
+               {"CLIENT"},
+               {"VIP"},
+               {"LOCAL"},
+               {"SERVER"},
+               {"STATE"},
+               {"SERVICE"},
+               {"NAME"},
+               {"AGE", kRight},
+               {"IDLE", kRight},
+               {"EXPIRES IN", kRight},
+               {"WORKER", kRight}});
+  const Json::Value& list = member(content, "flows");
+  for (const Json::Value& flow : list) {
+    table.add({text(flow, "protocol"), text(flow, "client"), text(flow, "vip"), text(flow, "local"),
+               text(flow, "real"), text(flow, "state"), text(flow, "service"), text(flow, "server"),
+               duration(flow, "age_ms"), duration(flow, "idle_ms"), duration(flow, "expires_ms"),
+               count(flow, "worker")});
+  }
+  const std::uint64_t total = number(content, "total");
+  if (table.empty())
+    return total == 0 ? "No flows.\n" : fmt::format("{} flows match; none is listed.\n", count_text(total));
+  if (total <= list.size()) return table.to_string() + fmt::format("{} flows.\n", list.size());
+  return table.to_string() +
+         fmt::format("{} of {} flows; --limit lists more.\n", list.size(), count_text(total));
+}
+
+std::string ports(const Json::Value& content) {
+  Table table({{"PORT"},
+               {"DEVICE"},
+               {"INTERFACE"},
+               {"DRIVER"},
+               {"LINK"},
+               {"MAC"},
+               {"MTU", kRight},
+               {"QUEUES", kRight},
+               {"RX", kRight},
+               {"RX BYTES", kRight},
+               {"TX", kRight},
+               {"TX BYTES", kRight},
+               {"MISSED", kRight},
+               {"ERRORS", kRight},
+               {"TO KERNEL", kRight},
+               {"FROM KERNEL", kRight}});
+  for (const Json::Value& port : content) {
+    const std::uint64_t errors =
+        number(port, "rx_errors") + number(port, "tx_errors") + number(port, "rx_nombuf");
+    table.add({text(port, "name"), text(port, "device"), text(port, "interface"), text(port, "driver"),
+               member(port, "link_up").isBool() && member(port, "link_up").asBool() ? "up" : "down",
+               text(port, "mac"), std::to_string(number(port, "mtu")), count(port, "queues"),
+               count(port, "rx_packets"), bytes(port, "rx_bytes"), count(port, "tx_packets"),
+               bytes(port, "tx_bytes"), count(port, "rx_missed"), count_text(errors), count(port, "punted"),
+               count(port, "from_twin")});
+  }
+  return table.empty() ? "No ports.\n" : table.to_string();
+}
+
+std::string drops(const Json::Value& content) {
+  std::vector<const Json::Value*> happened;
+  for (const Json::Value& drop : content) {
+    if (number(drop, "packets") > 0) happened.push_back(&drop);
+  }
+  const auto packets = [](const Json::Value* drop) { return number(*drop, "packets"); };
+  std::ranges::stable_sort(happened, std::ranges::greater(), packets);
+  const std::size_t others = content.size() - happened.size();
+  if (happened.empty())
+    return fmt::format("Nothing was dropped. ({} reasons are counted; --json lists all.)\n", others);
+  Table table({{"PACKETS", kRight}, {"REASON"}, {"MEANING"}});
+  for (const Json::Value* drop : happened) {
+    table.add({count(*drop, "packets"), text(*drop, "reason"), text(*drop, "description")});
+  }
+  return table.to_string() + fmt::format("{} other reasons did not occur; --json lists all.\n", others);
+}
+
+std::string workers(const Json::Value& content) {
+  Table table({{"WORKER", kRight},
+               {"CPU", kRight},
+               {"PACKETS", kRight},
+               {"HANDED OVER", kRight},
+               {"FLOWS", kRight},
+               {"OF", kRight},
+               {"HALF-OPEN", kRight},
+               {"OF", kRight},
+               {"BUSY", kRight},
+               {"GENERATION", kRight}});
+  for (const Json::Value& worker : content) {
+    table.add({std::to_string(number(worker, "id")), std::to_string(number(worker, "cpu")),
+               count(worker, "packets"), count(worker, "handed_over"), count(worker, "flows"),
+               count(worker, "flows_max"), count(worker, "half_open"), count(worker, "half_open_max"),
+               percent_text(number(worker, "busy_cycles"), number(worker, "total_cycles")),
+               std::to_string(number(worker, "generation"))});
+  }
+  return table.empty() ? "No workers.\n" : table.to_string();
+}
+
+std::string info(const Json::Value& content) {
+  const Json::Value& data_plane = member(content, "data_plane");
+  const Json::Value& generation = member(content, "generation");
+  const auto yes = [](const Json::Value& value) { return value.isBool() && value.asBool(); };
+  std::string out;
+  const auto line = [&out](std::string_view name, std::string_view value) {
+    out += fmt::format("{:<15}{}\n", name, value);
+  };
+  line("version", text(content, "version"));
+  line("configuration", text(content, "config_file"));
+  line("services", count(content, "services"));
+  line("servers", fmt::format("{}, {} of them up", count(content, "servers"), count(content, "servers_up")));
+  line("control plane",
+       fmt::format("pid {}, up for {}", number(content, "pid"), duration(content, "uptime_ms")));
+  if (member(data_plane, "pid").isUInt64()) {
+    line("data plane", fmt::format("pid {}, up for {}, version {}", number(data_plane, "pid"),
+                                   duration(data_plane, "uptime_ms"), text(data_plane, "version")));
+    line("hugepages", yes(member(data_plane, "hugepages")) ? "yes" : "no");
+  } else {
+    line("data plane", "does not answer");
+  }
+  line("generation",
+       fmt::format("{} wanted, {} running", number(generation, "wanted"), number(generation, "running")));
+  if (text(data_plane, "trouble") != "-") line("trouble", text(data_plane, "trouble"));
+  return out;
+}
+
+}  // namespace
+
+std::string table_text(config::ShowWhat what, const Json::Value& content) {
+  switch (what) {
+    case config::ShowWhat::services: return services(content);
+    case config::ShowWhat::servers: return servers(content);
+    case config::ShowWhat::flows: return flows(content);
+    case config::ShowWhat::ports: return ports(content);
+    case config::ShowWhat::drops: return drops(content);
+    case config::ShowWhat::workers: return workers(content);
+    case config::ShowWhat::info: return info(content);
+  }
+  return {};
+}
+
+}  // namespace sluice::cli

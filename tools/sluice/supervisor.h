@@ -1,0 +1,79 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/result.h"
+#include "tools/sluice/child.h"
+#include "tools/sluice/event.h"
+#include "tools/sluice/ready_socket.h"
+
+namespace sluice::cli {
+
+/// Keeps the data plane and the control plane running.
+///
+/// Start: the data plane; once it is ready, the control plane; once that is, sluice is (sd_notify READY=1).
+/// One that ends before it ever was ready ends everything: what is wrong with the machine or the
+/// configuration does not get better by trying. One that dies later is started again, at once, or with a
+/// growing pause when it keeps dying young. The other one is left alone: each finds the other again by
+/// itself. SIGTERM, SIGINT: the control plane is stopped, then the data plane, each with SIGTERM, and SIGKILL
+/// after kGrace; a second signal kills both at once. SIGHUP: a line in the log. Thread: the one that calls
+/// run().
+class Supervisor {
+ public:
+  static constexpr std::chrono::seconds kGrace{5};         ///< from SIGTERM to SIGKILL
+  static constexpr std::chrono::seconds kReadyWithin{60};  ///< a child that takes longer to start never will
+  static constexpr std::chrono::seconds kYoung{10};  ///< a death before that age makes the next pause longer
+
+  Supervisor(Program data_plane, Program control_plane, std::filesystem::path runtime_dir);
+
+  /// Returns after all children have ended: nothing when stopped by a signal, Error when the start failed.
+  base::Result<void> run();
+
+  /// The pause before the next start, after `deaths` (0: none) young deaths in a row before this one.
+  static std::chrono::milliseconds restart_pause(unsigned deaths) noexcept;
+
+ private:
+  struct Child {
+    Child(Program what, const boost::asio::any_io_executor& executor)
+        : program(std::move(what)), first_ready(executor), ended(executor) {
+      ended.set();
+    }
+    Program program;
+    pid_t pid = 0;  ///< 0: not running
+    int wait_status = 0;
+    bool ready = false;  ///< this process of it
+    unsigned young_deaths = 0;
+    std::chrono::steady_clock::time_point started;
+    Event first_ready;  ///< some process of it was ready
+    Event ended;        ///< reset while one runs
+  };
+
+  boost::asio::awaitable<void> supervise();
+  boost::asio::awaitable<void> keep(Child& child);
+  boost::asio::awaitable<bool> until_ready(Child& child);
+  boost::asio::awaitable<void> stop(Child& child);
+  boost::asio::awaitable<void> wait_for_leftovers();
+  boost::asio::awaitable<void> take_notices(ReadySocket& socket);
+  boost::asio::awaitable<void> take_signals();
+  base::Result<void> start(Child& child);
+  void reap();
+  void fail(std::string sentence);
+
+  std::filesystem::path runtime_dir_;
+  std::filesystem::path notify_path_;
+  boost::asio::io_context io_;
+  boost::asio::signal_set signals_;
+  Child data_plane_, control_plane_;
+  Event stopping_;
+  unsigned stop_signals_ = 0;
+  base::Result<void> outcome_;
+};
+
+}  // namespace sluice::cli
