@@ -58,9 +58,7 @@ class RealTimeSignalsBlocked {
 /// Whether hugepages will do, with a line in the log that says why not.
 bool choose_hugepages(const config::Dataplane& dataplane, std::uint64_t need_mb) {
   constexpr const char* kCost =
-      "packet memory is in ordinary pages: expect more TLB misses (a few per cent to a third of the "
-      "throughput, the "
-      "more flows the more), and no dpdk-dumpcap";
+      "packet memory is in ordinary pages, which costs throughput (TLB misses) and dpdk-dumpcap";
   if (dataplane.hugepages == config::Hugepages::off) {
     base::log::info("hugepages are off by configuration; {}", kCost);
     return false;
@@ -135,8 +133,9 @@ base::Result<Eal> Eal::start(const EalOptions& options, const PortsPlan& plan) {
   eal.hugepages_ = choose_hugepages(options.dataplane, memory_mb);
   eal.file_prefix_ = eal_file_prefix(options.runtime_dir);
 
-  std::vector<std::string> args{"sluice-dp",     "--lcores",       lcores,        "--main-lcore", "0",
-                                "--file-prefix", eal.file_prefix_, "--log-level", "warning"};
+  std::vector<std::string> args{
+      "sluice-dp",   "--lcores", lcores,        "--main-lcore",       "0", "--file-prefix", eal.file_prefix_,
+      "--log-level", "warning",  "--log-level", "lib.telemetry:error"};
   if (!eal.hugepages_) {
     args.insert(args.end(), {"--no-huge", "-m", std::to_string(memory_mb)});
   }
