@@ -96,10 +96,10 @@ class Balancer:
         return {(row["service"], row["name"]): row for row in self.show("servers")}
 
     def wait_server(self, service_name, server, state, seconds=60):
-        """Waits until a server's health is `state`, "up" or "down"."""
+        """Waits until the status shown of a server is `state`, "up" or "down"."""
         def reached():
             row = self.servers().get((service_name, server))
-            return row is not None and str(row["health"]).lower().startswith(state)
+            return row is not None and row["status"].lower().startswith(state)
 
         wait_for(reached, f"server {service_name}/{server} to be {state}", seconds, every=0.05)
 
