@@ -102,6 +102,7 @@ class RouteTable {
     base::Address<F> address;  ///< bits beyond `length` are ignored
     std::uint8_t length = 0;
     Value value;
+    friend bool operator==(const Entry&, const Entry&) = default;
   };
 
   /// A table without routes.
