@@ -17,12 +17,12 @@
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 
+#include "base/netlink.h"
 #include "dp/rtnetlink_parse.h"
 
 namespace sluice::dp {
 namespace {
 
-using base::Error;
 using base::Result;
 
 /// Room for a burst of notifications: some 20,000 route changes.
@@ -36,20 +36,12 @@ constexpr std::chrono::milliseconds kRouteRecheck{100};
 /// Datagrams taken from one socket in one process(), so that the caller's other work is not starved.
 constexpr int kMaxDatagrams = 256;
 
-Error netlink_error(const char* action, int code) {
-  return {base::ErrorCode::system, std::string("kernel mirror: cannot ") + action + ": " + nl_geterror(code)};
-}
-
-struct MessageDeleter {
-  void operator()(nl_msg* message) const noexcept { nlmsg_free(message); }
-};
-using Message = std::unique_ptr<nl_msg, MessageDeleter>;
-
 /// A request of `type` with the fixed part `header`; null when out of memory.
 template <typename Header>
-Message request(int type, int flags, const Header& header) {
-  Message message(nlmsg_alloc_simple(type, NLM_F_REQUEST | flags));
-  if (message == nullptr) return nullptr;
+base::NlMessage request(std::uint16_t type, int flags, const Header& header) {
+  auto made = base::make_message(type, flags);
+  if (!made) return nullptr;
+  base::NlMessage message = std::move(*made);
   if (nlmsg_append(message.get(), const_cast<Header*>(&header), sizeof(header), NLMSG_ALIGNTO) < 0)
     return nullptr;
   return message;
@@ -100,14 +92,15 @@ Result<std::unique_ptr<KernelMirror>> KernelMirror::open() {
 
 Result<KernelMirror::Socket> KernelMirror::connect() {
   Socket socket(nl_socket_alloc());
-  if (socket == nullptr) return netlink_error("make a netlink socket", NLE_NOMEM);
+  if (socket == nullptr)
+    return base::netlink_error("kernel mirror: cannot make a netlink socket", -NLE_NOMEM);
   nl_socket_disable_seq_check(socket.get());  // notifications carry none; dumps are asked for one at a time
   nl_socket_disable_auto_ack(socket.get());
   if (const int code = nl_connect(socket.get(), NETLINK_ROUTE); code < 0) {
-    return netlink_error("open a route netlink socket", code);
+    return base::netlink_error("kernel mirror: cannot open a route netlink socket", code);
   }
   if (const int code = nl_socket_set_nonblocking(socket.get()); code < 0) {
-    return netlink_error("set up a route netlink socket", code);
+    return base::netlink_error("kernel mirror: cannot set up a route netlink socket", code);
   }
   return socket;
 }
@@ -128,7 +121,7 @@ Result<void> KernelMirror::set_up() {
   for (const int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
                           RTNLGRP_IPV6_ROUTE, RTNLGRP_NEIGH}) {
     if (const int code = nl_socket_add_membership(monitor_.get(), group); code < 0) {
-      return netlink_error("listen to changes of routes", code);
+      return base::netlink_error("kernel mirror: cannot listen to changes of routes", code);
     }
   }
 
@@ -387,7 +380,7 @@ void KernelMirror::start_next_dump(Clock::time_point now) {
 }
 
 bool KernelMirror::request_dump(unsigned char family) {
-  Message message;
+  base::NlMessage message;
   switch (dump_table_) {
     case Table::links: message = request(RTM_GETLINK, NLM_F_DUMP, ifinfomsg{}); break;
     case Table::addresses: message = request(RTM_GETADDR, NLM_F_DUMP, ifaddrmsg{}); break;
@@ -443,7 +436,7 @@ void KernelMirror::solicit(const NeighbourKey& neighbour) {
   header.ndm_family = neighbour.address.is_v4() ? AF_INET : AF_INET6;
   header.ndm_ifindex = static_cast<int>(neighbour.ifindex);
   header.ndm_flags = NTF_USE;
-  const Message message = request(RTM_NEWNEIGH, NLM_F_CREATE, header);
+  const base::NlMessage message = request(RTM_NEWNEIGH, NLM_F_CREATE, header);
   const std::string_view wire = neighbour.address.wire();
   if (message == nullptr || nla_put(message.get(), NDA_DST, static_cast<int>(wire.size()), wire.data()) < 0 ||
       nl_send_auto(requests_.get(), message.get()) < 0) {
