@@ -110,7 +110,7 @@ class Builder {
     if (address) {
       out = *address;
     } else {
-      refuse(path, quoted(value.asString()) + " is not an IPv4 or IPv6 address");
+      refuse(path, in_quotes(value.asString()) + " is not an IPv4 or IPv6 address");
     }
   }
 
@@ -122,8 +122,9 @@ class Builder {
              std::string_view("-_.:").find(c) != std::string_view::npos;
     });
     if (!good) {
-      refuse(pointer(section.path, "name"),
-             quoted(out) + " has a character that names do not have (allowed: letters, digits and - _ . :)");
+      refuse(
+          pointer(section.path, "name"),
+          in_quotes(out) + " has a character that names do not have (allowed: letters, digits and - _ . :)");
     }
   }
 
@@ -137,11 +138,13 @@ class Builder {
     const bool has_dash = bad_first == std::errc() && dash != end && *dash == '-';
     const auto [rest, bad_last] = std::from_chars(has_dash ? dash + 1 : end, end, range.last);
     if (!has_dash || bad_last != std::errc() || rest != end || range.first == 0) {
-      return refuse(path, quoted(*word) + " is not a range of ports within 1-65535, such as \"1024-65535\"");
+      return refuse(path,
+                    in_quotes(*word) + " is not a range of ports within 1-65535, such as \"1024-65535\"");
     }
     if (range.first > range.last) {
       const std::string turned = std::to_string(range.last) + "-" + std::to_string(range.first);
-      return refuse(path, quoted(*word) + " ends before it begins (did you mean " + quoted(turned) + "?)");
+      return refuse(path,
+                    in_quotes(*word) + " ends before it begins (did you mean " + in_quotes(turned) + "?)");
     }
     out = range;
   }
@@ -227,13 +230,13 @@ class Builder {
     } else {
       std::vector<std::string_view> kinds;
       for (const auto& [value, name] : kNames<DeviceKind>) kinds.push_back(name);
-      return refuse(path, quoted(*word) + ": " + quoted(kind) + " is no kind of device; allowed: " +
+      return refuse(path, in_quotes(*word) + ": " + in_quotes(kind) + " is no kind of device; allowed: " +
                               all_names<DeviceKind>() + did_you_mean(kind, kinds));
     }
     port.argument = colon == std::string::npos ? "" : word->substr(colon + 1);
     const bool interface = port.kind == DeviceKind::af_xdp || port.kind == DeviceKind::af_packet;
     if (port.argument.empty()) {
-      refuse(path, quoted(*word) + " does not say which" +
+      refuse(path, in_quotes(*word) + " does not say which" +
                        (interface ? " interface: write \"" + kind + ":INTERFACE\""
                                   : ": write \"" + kind + ":...\""));
     }

@@ -32,7 +32,7 @@ base::Result<std::vector<std::uint16_t>> parse_cpu_list(std::string_view text) {
     const auto last = dash == std::string_view::npos ? first : parse_cpu(item.substr(dash + 1));
     if (!first || !last || *first > *last || (more && rest.empty())) {
       return base::Error{base::ErrorCode::invalid,
-                         quoted(text) + R"( is not a list of CPUs from 0 to 1023, such as "2-5,8")"};
+                         in_quotes(text) + R"( is not a list of CPUs from 0 to 1023, such as "2-5,8")"};
     }
     for (unsigned cpu = *first; cpu <= *last; ++cpu) cpus.insert(static_cast<std::uint16_t>(cpu));
   }

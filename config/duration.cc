@@ -20,7 +20,7 @@ constexpr std::array kUnits{
 };
 
 base::Error refuse(std::string_view text, std::string_view why) {
-  return {base::ErrorCode::invalid, quoted(text).append(" ").append(why)};
+  return {base::ErrorCode::invalid, in_quotes(text).append(" ").append(why)};
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ base::Result<Milliseconds> parse_duration(std::string_view text) {
   }
   if (unit_text.empty()) {
     return refuse(text, "has no unit: write us, ms, s, m, h or d (did you mean " +
-                            quoted(std::string(text) + "s") + "?)");
+                            in_quotes(std::string(text) + "s") + "?)");
   }
   for (const Unit& unit : kUnits) {
     if (unit.name != unit_text) continue;
@@ -47,7 +47,8 @@ base::Result<Milliseconds> parse_duration(std::string_view text) {
     if (microseconds % 1'000 != 0) return refuse(text, "is not a whole number of milliseconds");
     return Milliseconds(microseconds / 1'000);
   }
-  return refuse(text, "is not a duration: " + quoted(unit_text) + " is no unit (known: us, ms, s, m, h, d)");
+  return refuse(text,
+                "is not a duration: " + in_quotes(unit_text) + " is no unit (known: us, ms, s, m, h, d)");
 }
 
 std::string duration_text(Milliseconds duration) {

@@ -31,12 +31,19 @@ using base::Result;
 
 constexpr std::size_t kLargestFile = std::size_t{16} << 20;
 
+/// Nothing but spaces.
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+constexpr std::string_view kValueExpected = "Syntax error: value, object or array expected";
+
 struct Wording {
   std::string_view theirs, ours;
 };
 /// jsoncpp's complaints, by how they begin, in the words of someone who writes a configuration.
 constexpr std::array kSyntaxWords{
-    Wording{"Syntax error: value, object or array expected", "a value is expected here"},
+    Wording{kValueExpected, "a value is expected here"},
     Wording{"Missing ',' or '}' in object", "a comma or } is missing before this"},
     Wording{"Missing ',' or ']' in array", "a comma or ] is missing before this"},
     Wording{"Missing ':' after object member name", "a colon is missing after the key"},
@@ -50,7 +57,24 @@ constexpr std::array kSyntaxWords{
     Wording{"Empty escape sequence", "a backslash is to be followed by one of \" \\ / b f n r t u"},
 };
 
-std::string syntax_words(std::string_view theirs) {
+/// The offset of a line and column as jsoncpp counts them: columns in bytes, lines ended by \r, \n or \r\n.
+std::size_t offset_of(std::string_view text, unsigned line, unsigned column) {
+  std::size_t at = 0;
+  for (unsigned current = 1; current < line && at < text.size(); ++current) {
+    at = std::min(text.find_first_of("\r\n", at), text.size());
+    at += text.substr(at).starts_with("\r\n") ? 2 : 1;
+  }
+  return std::min(at + column - 1, text.size());
+}
+
+/// `rest`: the text from the place of the complaint on.
+std::string syntax_words(std::string_view theirs, std::string_view rest) {
+  if (is_blank(rest)) return "the file ends here, before all that was begun is closed";
+  if (theirs.starts_with(kValueExpected)) {
+    if (rest.front() == '"') return "the string that begins here is not closed";
+    if (rest.front() == '\'') return "strings stand in double quotes";
+    if (rest.starts_with("/*")) return "the comment that begins here is not closed";
+  }
   for (const Wording& wording : kSyntaxWords) {
     if (theirs.starts_with(wording.theirs)) return std::string(wording.ours);
   }
@@ -59,19 +83,52 @@ std::string syntax_words(std::string_view theirs) {
 
 /// The first entry of jsoncpp's report, "* Line 3, Column 5\n  What is wrong\n...": what follows it follows
 /// from it.
-Diagnostic syntax_diagnostic(std::string_view report) {
-  Diagnostic diagnostic{.object = "syntax"};
-  const auto number_after = [&report](std::string_view word, unsigned& out) {
+Diagnostic syntax_diagnostic(std::string_view report, std::string_view text) {
+  const auto number_after = [&report](std::string_view word) {
+    unsigned number = 1;
     const auto at = report.find(word);
-    if (at == std::string_view::npos) return;
+    if (at == std::string_view::npos) return number;
     report.remove_prefix(at + word.size());
-    std::from_chars(report.data(), report.data() + report.size(), out);
+    std::from_chars(report.data(), report.data() + report.size(), number);
+    return std::max(number, 1U);
   };
-  number_after("* Line ", diagnostic.line);
-  number_after(", Column ", diagnostic.column);
+  const unsigned line = number_after("* Line ");
+  const std::size_t offset = offset_of(text, line, number_after(", Column "));
   if (const auto end = report.find("\n  "); end != std::string_view::npos) report.remove_prefix(end + 3);
-  diagnostic.text = syntax_words(report.substr(0, report.find('\n')));
-  return diagnostic;
+  const LineColumn at = line_column(text, offset);
+  return {at.line, at.column, "syntax",
+          syntax_words(report.substr(0, report.find('\n')), text.substr(offset))};
+}
+
+/// `text` with its comments turned into spaces, every other byte in its place. jsoncpp could skip them
+/// itself, but for a comment between a trailing comma and the bracket. A comment without an end stays, for
+/// the parser to complain of.
+std::string without_comments(std::string_view text) {
+  std::string plain(text);
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::string_view rest = text.substr(at);
+    if (rest.front() == '"') {
+      for (++at; at < text.size() && text[at] != '"'; ++at) {
+        if (text[at] == '\\') ++at;
+      }
+      ++at;
+      continue;
+    }
+    std::size_t length = 0;
+    if (rest.starts_with("//")) {
+      length = std::min(rest.find_first_of("\r\n"), rest.size());
+    } else if (rest.starts_with("/*")) {
+      const std::size_t close = rest.find("*/", 2);
+      if (close == std::string_view::npos) return plain;
+      length = close + 2;
+    }
+    for (const std::size_t end = at + length; at < end; ++at) {
+      if (text[at] != '\r' && text[at] != '\n') plain[at] = ' ';
+    }
+    if (length == 0) ++at;
+  }
+  return plain;
 }
 
 std::optional<Diagnostic> read_json(std::string_view text, Json::Value& root) {
@@ -87,9 +144,9 @@ std::optional<Diagnostic> read_json(std::string_view text, Json::Value& root) {
   std::string errors;
   try {
     if (reader->parse(text.data(), text.data() + text.size(), &root, &errors)) return std::nullopt;
-    return syntax_diagnostic(errors);
+    return syntax_diagnostic(errors, text);
   } catch (const std::exception& failure) {  // jsoncpp throws when it meets its stackLimit
-    return Diagnostic{.object = "syntax", .text = syntax_words(failure.what())};
+    return Diagnostic{.object = "syntax", .text = syntax_words(failure.what(), text)};
   }
 }
 
@@ -101,24 +158,20 @@ Diagnostic to_diagnostic(const Problem& problem, const Json::Value& root, const 
   return {line, column, std::move(object), key.empty() ? problem.text : key + ": " + problem.text};
 }
 
-/// What `text` holds besides spaces and comments is nothing.
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
-}
-
 }  // namespace
 
 Parsed parse_config(std::string_view text) {
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   Parsed parsed;
-  if (is_blank(text)) {
+  const std::string plain = without_comments(text);
+  if (is_blank(plain)) {
     parsed.diagnostics.push_back(
         {.object = "configuration", .text = "is empty: at least \"ports\" is needed"});
     return parsed;
   }
   Json::Value root;
-  if (auto broken = read_json(text, root)) {
+  if (auto broken = read_json(plain, root)) {
     parsed.diagnostics.push_back(*std::move(broken));
     return parsed;
   }
@@ -127,7 +180,7 @@ Parsed parse_config(std::string_view text) {
   for (const SourceMap::Duplicate& twice : map.duplicates()) {
     const std::string key = twice.path.substr(twice.path.rfind('/') + 1);
     problems.add({.path = twice.path,
-                  .text = "key " + quoted(key) + " is given twice (first in line " +
+                  .text = "key " + in_quotes(key) + " is given twice (first in line " +
                           std::to_string(line_column(text, twice.first).line) + ")",
                   .about_key = true});
   }
@@ -159,7 +212,7 @@ class File {
 };
 
 Result<std::string> read_file(const std::string& path) {
-  const std::string subject = "configuration file " + quoted(path);
+  const std::string subject = "configuration file " + in_quotes(path);
   const File file(path);
   if (file.fd() < 0) return base::system_error(subject, errno);
   struct stat status {};

@@ -43,7 +43,7 @@ std::string shown(const Json::Value& value) {
   switch (value.type()) {
     case Json::objectValue: return "an object";
     case Json::arrayValue: return "an array";
-    case Json::stringValue: return quoted(value.asString());
+    case Json::stringValue: return in_quotes(value.asString());
     case Json::nullValue: return "null";
     case Json::booleanValue: return value.asBool() ? "true" : "false";
     case Json::intValue:
@@ -96,6 +96,7 @@ class Explainer {
   }
 
   void wrong_type(const Json::Value& schema, const Json::Value& value, const std::string& path) {
+    if (path.empty()) return problems_.add({.path = path, .text = "the file is to hold one object: { ... }"});
     std::string text = "expected " + expectation(schema) + ", not " + shown(value);
     if (&schema == &root_["definitions"]["duration"] && value.isUInt64()) {
       text += " (did you mean \"" + value.asString() + "s\"?)";
@@ -135,7 +136,7 @@ class Explainer {
     for (const Json::Value& candidate : schema["enum"]) {
       if (candidate == value) return;
       allowed.emplace_back(candidate.asCString());
-      list += (list.empty() ? "" : ", ") + quoted(allowed.back());
+      list += (list.empty() ? "" : ", ") + in_quotes(allowed.back());
     }
     const std::string hint = value.isString() ? did_you_mean(value.asString(), allowed) : std::string();
     problems_.add({.path = path, .text = shown(value) + " is not known; allowed: " + list + hint});
@@ -148,7 +149,7 @@ class Explainer {
     } else if (schema.isMember("maxLength") && characters(text) > schema["maxLength"].asUInt()) {
       problems_.add(
           {.path = path,
-           .text = quoted(text) + " is longer than " + schema["maxLength"].asString() + " characters"});
+           .text = in_quotes(text) + " is longer than " + schema["maxLength"].asString() + " characters"});
     }
   }
 
@@ -160,7 +161,8 @@ class Explainer {
   void explain_number(const Json::Value& schema, const Json::Value& value, const std::string& path) {
     const bool low = schema.isMember("minimum") && value.asDouble() < schema["minimum"].asDouble();
     const bool high = schema.isMember("maximum") && value.asDouble() > schema["maximum"].asDouble();
-    if (low || high) problems_.add({.path = path, .text = shown(value) + " is not" + range(schema)});
+    if (low || high)
+      problems_.add({.path = path, .text = shown(value) + " is out of range:" + range(schema)});
   }
 
   void explain_object(const Json::Value& schema, const Json::Value& value, const std::string& path) {
@@ -175,7 +177,7 @@ class Explainer {
         explain(properties[name], *member, inner);
       } else {
         problems_.add({.path = inner,
-                       .text = "unknown key " + quoted(name) + did_you_mean(name, known),
+                       .text = "unknown key " + in_quotes(name) + did_you_mean(name, known),
                        .about_key = true});
       }
     }
@@ -183,7 +185,7 @@ class Explainer {
       const std::string name = required.asString();
       if (value.isMember(name)) continue;
       problems_.add(
-          {.path = pointer(path, name), .text = "key " + quoted(name) + " is missing", .about_key = true});
+          {.path = pointer(path, name), .text = "key " + in_quotes(name) + " is missing", .about_key = true});
     }
   }
 

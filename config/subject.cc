@@ -86,13 +86,13 @@ Subject subject_of(const Json::Value& root, std::string_view path, bool about_ke
   const bool is_server = top == "services" && keys.size() >= 4 && keys[2] == "servers";
   if (!is_server) {
     const std::string kind = top == "ports" ? "port " : "service ";
-    return {outer_name.empty() ? joined(outer) : kind + quoted(outer_name), joined(keys.subspan(2))};
+    return {outer_name.empty() ? joined(outer) : kind + in_quotes(outer_name), joined(keys.subspan(2))};
   }
   const std::string name = name_of_element(follow(root, keys.first(4)));
   const std::string key = joined(keys.subspan(4));
   if (outer_name.empty()) return {joined(keys.first(4)), key};
-  if (name.empty()) return {"service " + quoted(outer_name) + " " + joined(keys.subspan(2, 2)), key};
-  return {"server " + quoted(outer_name + "/" + name), key};
+  if (name.empty()) return {"service " + in_quotes(outer_name) + " " + joined(keys.subspan(2, 2)), key};
+  return {"server " + in_quotes(outer_name + "/" + name), key};
 }
 
 }  // namespace sluice::config

@@ -66,10 +66,10 @@ std::string did_you_mean(std::string_view word, std::span<const std::string_view
     nearest = candidate;
   }
   if (nearest.empty()) return {};
-  return std::string(" (did you mean ").append(quoted(nearest)).append("?)");
+  return std::string(" (did you mean ").append(in_quotes(nearest)).append("?)");
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t kLongest = 60;
   std::string out = "\"";
   std::string_view rest = text;

@@ -14,6 +14,6 @@ namespace sluice::config {
 
 /// `text` in quotes for a message: control characters and bytes that are not UTF-8 replaced, shortened to 60
 /// bytes.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 }  // namespace sluice::config

@@ -40,13 +40,13 @@ std::string_view not_a_host(const IpAddress& address) {
 /// Why the kernel would not take this name for an interface; empty when it would.
 std::string interface_fault(std::string_view name) {
   if (name.empty()) return "is empty";
-  if (name.size() > 15) return quoted(name) + " is longer than the 15 characters of an interface name";
-  if (name == "." || name == "..") return quoted(name) + " cannot be the name of an interface";
+  if (name.size() > 15) return in_quotes(name) + " is longer than the 15 characters of an interface name";
+  if (name == "." || name == "..") return in_quotes(name) + " cannot be the name of an interface";
   const bool bad = std::ranges::any_of(name, [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return c == '/' || c == ':' || std::isspace(byte) != 0 || std::iscntrl(byte) != 0;
   });
-  if (bad) return quoted(name) + " has a character that interface names do not have (/, : or a space)";
+  if (bad) return in_quotes(name) + " has a character that interface names do not have (/, : or a space)";
   return {};
 }
 
@@ -83,7 +83,7 @@ class Rules {
     const std::string device = path + "/device";
     const std::string name = path + "/name";
     if (const auto [first, is_new] = port_names_.emplace(port.name, path); !is_new) {
-      refuse(name, quoted(port.name) + " is the name of another port already", {first->second + "/name"});
+      refuse(name, in_quotes(port.name) + " is the name of another port already", {first->second + "/name"});
     }
     if (is_interface(port)) {
       if (auto fault = interface_fault(port.argument); !fault.empty()) refuse(device, std::move(fault));
@@ -114,14 +114,14 @@ class Rules {
                     {path + "/device"});
     }
     if (const auto [first, is_new] = twins_.emplace(port.twin_name, path); !is_new) {
-      refuse(where, quoted(port.twin_name) + " is the name of another port's twin already",
+      refuse(where, in_quotes(port.twin_name) + " is the name of another port's twin already",
              {first->second + "/name", first->second + "/twin", path + "/device"});
     }
     for (std::size_t i = 0; i < config_.ports.size(); ++i) {
       const Port& other = config_.ports[i];
       if (!is_interface(other) || other.argument != port.twin_name) continue;
       refuse(where,
-             quoted(port.twin_name) +
+             in_quotes(port.twin_name) +
                  " is the interface of a port's device, its twin needs another name: give "
                  "\"twin\": {\"name\": ...}",
              {pointer("/ports", i) + "/device", path + "/device"});
@@ -139,14 +139,14 @@ class Rules {
     const std::string other_path = pointer("/services", first->second);
     refuse(path + "/vip",
            service.vip.to_string() + " over " + std::string(name_of(service.protocol)) +
-               " is served by service " + quoted(other.name) + " already",
+               " is served by service " + in_quotes(other.name) + " already",
            {path + "/port", path + "/protocol", other_path + "/vip", other_path + "/port",
             other_path + "/protocol"});
   }
 
   void check_service(const Service& service, const std::string& path) {
     if (const auto [first, is_new] = service_names_.emplace(service.name, path); !is_new) {
-      refuse(path + "/name", quoted(service.name) + " is the name of another service already",
+      refuse(path + "/name", in_quotes(service.name) + " is the name of another service already",
              {first->second + "/name"});
     }
     const IpAddress& vip = service.vip.address;
@@ -207,7 +207,7 @@ class Rules {
       const std::string address = where + "/address";
       if (const auto [first, is_new] = names.emplace(server.name, where); !is_new) {
         refuse(where + "/name",
-               quoted(server.name) + " is the name of another server of this service already",
+               in_quotes(server.name) + " is the name of another server of this service already",
                {first->second + "/name"});
       }
       check_host(server.endpoint.address, address);
@@ -216,7 +216,7 @@ class Rules {
       if (const auto [first, is_new] = endpoints.emplace(server.endpoint, i); !is_new) {
         const std::string other = pointer(path + "/servers", first->second);
         refuse(address,
-               server.endpoint.to_string() + " is server " + quoted(service.servers[first->second].name) +
+               server.endpoint.to_string() + " is server " + in_quotes(service.servers[first->second].name) +
                    " already",
                {other + "/address", other + "/port", where + "/port", path + "/port"});
       }
@@ -233,7 +233,7 @@ class Rules {
     depends.push_back(path + "/port");
     refuse(where,
            server.endpoint.to_string() + " is the vip of " +
-               (&target == &service ? "this service itself" : "service " + quoted(target.name)) +
+               (&target == &service ? "this service itself" : "service " + in_quotes(target.name)) +
                ": its packets would come back here",
            std::move(depends));
   }

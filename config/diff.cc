@@ -1,0 +1,212 @@
+#include "config/diff.h"
+
+#include <algorithm>
+#include <concepts>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "config/duration.h"
+#include "config/names.h"
+#include "config/suggest.h"
+
+namespace sluice::config {
+namespace {
+
+template <typename T>
+std::string text_of(const T& value) {
+  if constexpr (std::same_as<T, bool>) {
+    return value ? "true" : "false";
+  } else if constexpr (std::unsigned_integral<T>) {
+    return std::to_string(value);
+  } else if constexpr (std::same_as<T, std::string>) {
+    return in_quotes(value);
+  } else if constexpr (std::same_as<T, Milliseconds>) {
+    return duration_text(value);
+  } else if constexpr (std::same_as<T, std::optional<Milliseconds>>) {
+    return value ? duration_text(*value) : "default";
+  } else if constexpr (std::same_as<T, PortRange>) {
+    return std::to_string(value.first) + "-" + std::to_string(value.last);
+  } else if constexpr (std::same_as<T, std::vector<base::IpAddress>>) {
+    std::string list;
+    for (const base::IpAddress& address : value) list += (list.empty() ? "" : " ") + address.to_string();
+    return "[" + list + "]";
+  } else if constexpr (Named<T>) {
+    return std::string(name_of(value));
+  } else {
+    return value.to_string();
+  }
+}
+
+/// Collects "name old -> new" for members that differ.
+class Members {
+ public:
+  template <typename T>
+  Members& add(std::string_view name, const T& from, const T& to) {
+    if (from == to) return *this;
+    if (!text_.empty()) text_ += ", ";
+    text_.append(name).append(" ").append(text_of(from)).append(" -> ").append(text_of(to));
+    return *this;
+  }
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+ private:
+  std::string text_;
+};
+
+void compare(Members& members, const Timeouts& from, const Timeouts& to) {
+  members.add("timeouts.connect", from.connect, to.connect)
+      .add("timeouts.client", from.client, to.client)
+      .add("timeouts.server", from.server, to.server)
+      .add("timeouts.udp", from.udp, to.udp);
+}
+
+void compare(Members& members, const Check& from, const Check& to) {
+  members.add("check.type", from.type, to.type)
+      .add("check.interval", from.interval, to.interval)
+      .add("check.down_interval", from.down_interval, to.down_interval)
+      .add("check.fast_interval", from.fast_interval, to.fast_interval)
+      .add("check.timeout", from.timeout, to.timeout)
+      .add("check.rise", from.rise, to.rise)
+      .add("check.fall", from.fall, to.fall);
+}
+
+void compare(Members& members, const Dataplane& from, const Dataplane& to) {
+  members.add("workers", from.workers, to.workers)
+      .add("cpus", from.cpus, to.cpus)
+      .add("hugepages", from.hugepages, to.hugepages)
+      .add("memory_mb", from.memory_mb, to.memory_mb)
+      .add("flows_per_worker", from.flows_per_worker, to.flows_per_worker)
+      .add("half_open_per_worker", from.half_open_per_worker, to.half_open_per_worker)
+      .add("syn_overflow", from.syn_overflow, to.syn_overflow)
+      .add("rst_per_second", from.rst_per_second, to.rst_per_second)
+      .add("icmp_per_second", from.icmp_per_second, to.icmp_per_second)
+      .add("idle", from.idle, to.idle);
+}
+
+void compare(Members& members, const Port& from, const Port& to) {
+  members.add("device", device_text(from), device_text(to))
+      .add("twin", from.twin, to.twin)
+      .add("twin.name", from.twin_name, to.twin_name)
+      .add("queues", from.queues, to.queues);
+}
+
+void compare(Members& members, const Server& from, const Server& to) {
+  members.add("address", from.endpoint, to.endpoint).add("weight", from.weight, to.weight);
+  compare(members, from.check, to.check);
+}
+
+void compare(Members& members, const ForwardingServer& from, const ForwardingServer& to) {
+  members.add("address", from.endpoint, to.endpoint).add("weight", from.weight, to.weight);
+}
+
+/// Service and ForwardingService, whose members bear the same names.
+template <typename AnyService>
+void compare_service(Members& members, const AnyService& from, const AnyService& to) {
+  members.add("vip", from.vip, to.vip)
+      .add("protocol", from.protocol, to.protocol)
+      .add("mode", from.mode, to.mode)
+      .add("balance", from.balance, to.balance)
+      .add("hash_key", from.hash_key, to.hash_key);
+  compare(members, from.timeouts, to.timeouts);
+  members.add("local_addresses", from.local_addresses, to.local_addresses)
+      .add("source_ports", from.source_ports, to.source_ports);
+}
+
+template <typename T>
+const T* find(const std::vector<T>& all, std::string_view name) {
+  const auto found = std::ranges::find(all, name, &T::name);
+  return found == all.end() ? nullptr : &*found;
+}
+
+void note(std::vector<Change>& changes, std::string object, const Members& members) {
+  if (!members.text().empty()) changes.push_back({ChangeKind::changed, std::move(object), members.text()});
+}
+
+/// Matches two lists by name. `title`: the object's name in a change; `summary`: what it is; `changed`: both
+/// exist.
+template <typename T, typename Title, typename Summary, typename Changed>
+void diff_lists(std::vector<Change>& changes, const std::vector<T>& from, const std::vector<T>& to,
+                Title title, Summary summary, Changed changed) {
+  for (const T& now : to) {
+    if (const T* before = find(from, now.name)) {
+      changed(*before, now);
+    } else {
+      changes.push_back({ChangeKind::added, title(now), summary(now)});
+    }
+  }
+  for (const T& before : from) {
+    if (find(to, before.name) == nullptr) {
+      changes.push_back({ChangeKind::removed, title(before), summary(before)});
+    }
+  }
+}
+
+template <typename AnyService>
+void diff_services(std::vector<Change>& changes, const std::vector<AnyService>& from,
+                   const std::vector<AnyService>& to) {
+  using AnyServer = typename decltype(AnyService::servers)::value_type;
+  const auto title = [](const AnyService& service) { return "service " + in_quotes(service.name); };
+  const auto summary = [](const AnyService& service) {
+    const std::size_t count = service.servers.size();
+    return service.vip.to_string() + "/" + std::string(name_of(service.protocol)) + ", " +
+           std::to_string(count) + (count == 1 ? " server" : " servers");
+  };
+  diff_lists(changes, from, to, title, summary, [&](const AnyService& before, const AnyService& now) {
+    Members members;
+    compare_service(members, before, now);
+    note(changes, title(now), members);
+    const auto server_title = [&](const AnyServer& server) {
+      return "server " + in_quotes(now.name + "/" + server.name);
+    };
+    const auto server_summary = [](const AnyServer& server) {
+      return server.endpoint.to_string() + ", weight " + std::to_string(server.weight);
+    };
+    diff_lists(changes, before.servers, now.servers, server_title, server_summary,
+               [&](const AnyServer& old_server, const AnyServer& new_server) {
+                 Members server_members;
+                 compare(server_members, old_server, new_server);
+                 note(changes, server_title(new_server), server_members);
+               });
+  });
+}
+
+}  // namespace
+
+std::string to_string(const Change& change) {
+  std::string text = change.object;
+  switch (change.kind) {
+    case ChangeKind::added: text += " added: "; break;
+    case ChangeKind::removed: text += " removed: "; break;
+    case ChangeKind::changed: text += " changed: "; break;
+  }
+  return text + change.detail;
+}
+
+std::vector<Change> diff(const Config& from, const Config& to) {
+  std::vector<Change> changes;
+  Members dataplane;
+  compare(dataplane, from.dataplane, to.dataplane);
+  note(changes, "dataplane", dataplane);
+  const auto title = [](const Port& port) { return "port " + in_quotes(port.name); };
+  diff_lists(changes, from.ports, to.ports, title, device_text, [&](const Port& before, const Port& now) {
+    Members members;
+    compare(members, before, now);
+    note(changes, title(now), members);
+  });
+  diff_services(changes, from.services, to.services);
+  return changes;
+}
+
+std::vector<Change> diff(const ForwardingState& from, const ForwardingState& to) {
+  std::vector<Change> changes;
+  diff_services(changes, from.services, to.services);
+  return changes;
+}
+
+bool needs_restart(const Config& from, const Config& to) {
+  return from.dataplane != to.dataplane || from.ports != to.ports;
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,207 @@
+#include <gmock/gmock.h>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "config/cpu_list.h"
+#include "config/diff.h"
+#include "config/duration.h"
+#include "config/forwarding.h"
+#include "config/names.h"
+#include "config/parse.h"
+#include "config/source_map.h"
+#include "config/suggest.h"
+
+namespace sluice::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+Config parsed(const std::string& text) {
+  const Parsed result = parse_config(text);
+  for (const Diagnostic& diagnostic : result.diagnostics) ADD_FAILURE() << format(diagnostic, "text");
+  return result.config;
+}
+
+constexpr const char* kBefore = R"({
+  "ports": [{"name": "lan", "device": "af_xdp:eth0"}],
+  "services": [
+    {"name": "web", "vip": "192.0.2.10", "port": 80,
+     "servers": [{"name": "s1", "address": "192.0.2.11"}, {"name": "s2", "address": "192.0.2.12"}]},
+    {"name": "old", "vip": "192.0.2.10", "port": 81}]})";
+
+constexpr const char* kAfter = R"({
+  "ports": [{"name": "lan", "device": "af_xdp:eth1"}, {"name": "wan", "device": "vdev:net_null0"}],
+  "dataplane": {"workers": 2},
+  "services": [
+    {"name": "new", "vip": "2001:db8::1", "port": 53, "protocol": "udp",
+     "servers": [{"name": "n", "address": "2001:db8::2"}]},
+    {"name": "web", "vip": "192.0.2.10", "port": 80, "balance": "first", "timeouts": {"udp": "90s"},
+     "servers": [{"name": "s3", "address": "192.0.2.13", "weight": 5},
+                 {"name": "s1", "address": "192.0.2.11", "weight": 50, "check": {"down_interval": "1s"}}]}]})";
+
+std::vector<std::string> texts(const std::vector<Change>& changes) {
+  std::vector<std::string> all;
+  for (const Change& change : changes) all.push_back(to_string(change));
+  return all;
+}
+
+TEST(Diff, OfTheSameIsEmpty) {
+  EXPECT_THAT(diff(parsed(kBefore), parsed(kBefore)), IsEmpty());
+  EXPECT_FALSE(needs_restart(parsed(kBefore), parsed(kBefore)));
+}
+
+TEST(Diff, TellsWhatCameWentAndChanged) {
+  EXPECT_THAT(texts(diff(parsed(kBefore), parsed(kAfter))),
+              ElementsAre("dataplane changed: workers 1 -> 2",
+                          R"(port "lan" changed: device "af_xdp:eth0" -> "af_xdp:eth1")",
+                          R"(port "wan" added: vdev:net_null0)",
+                          R"(service "new" added: [2001:db8::1]:53/udp, 1 server)",
+                          R"(service "web" changed: balance roundrobin -> first, timeouts.udp 1m -> 90s)",
+                          R"(server "web/s3" added: 192.0.2.13:80, weight 5)",
+                          R"(server "web/s1" changed: weight 100 -> 50, check.down_interval default -> 1s)",
+                          R"(server "web/s2" removed: 192.0.2.12:80, weight 100)",
+                          R"(service "old" removed: 192.0.2.10:81/tcp, 0 servers)"));
+  EXPECT_TRUE(needs_restart(parsed(kBefore), parsed(kAfter)));
+}
+
+TEST(Diff, OfForwardingStatesLooksPastTheGeneration) {
+  const Config config = parsed(kBefore);
+  const auto full =
+      forwarding_of(config, 1, [](const Service&, const Server& server) { return server.weight; });
+  const auto same =
+      forwarding_of(config, 2, [](const Service&, const Server& server) { return server.weight; });
+  const auto down = forwarding_of(config, 3, [](const Service&, const Server& server) -> std::uint32_t {
+    return server.name == "s2" ? 0 : server.weight;
+  });
+  EXPECT_THAT(diff(full, same), IsEmpty());
+  EXPECT_THAT(texts(diff(full, down)), ElementsAre(R"(server "web/s2" changed: weight 100 -> 0)"));
+}
+
+TEST(Forwarding, CarriesEverythingThatDpNeeds) {
+  const Config config = parsed(kAfter);
+  const auto state =
+      forwarding_of(config, 9, [](const Service& service, const Server& server) -> std::uint32_t {
+        return service.name == "web" ? server.weight * 2U : 1U;
+      });
+  EXPECT_EQ(state.generation, 9U);
+  ASSERT_EQ(state.services.size(), 2U);
+  const ForwardingService& dns = state.services[0];
+  EXPECT_EQ(dns.protocol, Protocol::udp);
+  EXPECT_EQ(dns.vip.to_string(), "[2001:db8::1]:53");
+  ASSERT_EQ(dns.local_addresses.size(), 1U) << "the vip itself by default";
+  EXPECT_EQ(dns.local_addresses[0], dns.vip.address);
+  EXPECT_EQ(dns.servers[0].endpoint.to_string(), "[2001:db8::2]:53") << "the service's port by default";
+  const ForwardingService& web = state.services[1];
+  EXPECT_EQ(web.balance, Balance::first);
+  EXPECT_EQ(web.timeouts.udp, Milliseconds(90'000));
+  EXPECT_EQ(web.servers[0].weight, 10U);
+}
+
+TEST(Duration, ReadsEveryUnit) {
+  EXPECT_EQ(*parse_duration("2000us"), Milliseconds(2));
+  EXPECT_EQ(*parse_duration("1ms"), Milliseconds(1));
+  EXPECT_EQ(*parse_duration("10s"), Milliseconds(10'000));
+  EXPECT_EQ(*parse_duration("2m"), Milliseconds(120'000));
+  EXPECT_EQ(*parse_duration("1h"), Milliseconds(3'600'000));
+  EXPECT_EQ(*parse_duration("20d"), kLongestDuration);
+}
+
+TEST(Duration, RefusesWhatIsNone) {
+  for (const char* text : {"", "s", "5", "5 s", "-5s", "+5s", "1.5s", "5S", "0ms", "999us", "1500us", "21d",
+                           "5weeks", "99999999999999999999s", "18446744073709551615d", "1728000001ms"}) {
+    EXPECT_FALSE(parse_duration(text)) << text;
+  }
+}
+
+TEST(Duration, TextReadsBackAsTheSame) {
+  for (const std::int64_t count :
+       {1, 999, 1'000, 1'500, 60'000, 90'000, 3'600'000, 86'400'000, 1'728'000'000}) {
+    const Milliseconds duration(count);
+    EXPECT_EQ(*parse_duration(duration_text(duration)), duration) << duration_text(duration);
+  }
+  EXPECT_EQ(duration_text(Milliseconds(90'000)), "90s");
+  EXPECT_EQ(duration_text(Milliseconds(3'600'000)), "1h");
+  EXPECT_EQ(duration_text(Milliseconds(0)), "0ms");
+}
+
+TEST(CpuList, ReadsRangesAndSingles) {
+  EXPECT_THAT(*parse_cpu_list("2-5,8"), ElementsAre(2, 3, 4, 5, 8));
+  EXPECT_THAT(*parse_cpu_list("3,1,2-3"), ElementsAre(1, 2, 3));
+  EXPECT_THAT(*parse_cpu_list("1023"), ElementsAre(1023));
+  EXPECT_THAT(*parse_cpu_list(""), IsEmpty());
+}
+
+TEST(CpuList, RefusesWhatIsNone) {
+  for (const char* text : {",", "1,", ",1", "1-", "-1", "5-2", "1-2-3", "1024", "a", "1 ,2", "0x1"}) {
+    EXPECT_FALSE(parse_cpu_list(text)) << text;
+  }
+}
+
+template <typename E>
+void expect_names_read_back() {
+  for (const auto& [value, name] : kNames<E>) {
+    EXPECT_EQ(name_of(value), name);
+    EXPECT_EQ(named<E>(name), value);
+  }
+  EXPECT_EQ(named<E>("no such name"), std::nullopt);
+}
+
+TEST(Names, ReadBack) {
+  expect_names_read_back<Protocol>();
+  expect_names_read_back<Mode>();
+  expect_names_read_back<Balance>();
+  expect_names_read_back<HashKey>();
+  expect_names_read_back<DeviceKind>();
+  expect_names_read_back<Hugepages>();
+  expect_names_read_back<IdlePolicy>();
+  expect_names_read_back<SynOverflow>();
+  expect_names_read_back<CheckType>();
+}
+
+TEST(Suggest, NamesTheNearestOnlyWhenItIsNear) {
+  const std::vector<std::string_view> keys{"servers", "server", "source_ports", "vip", "protocol"};
+  EXPECT_EQ(did_you_mean("sevrer", keys), " (did you mean \"server\"?)");
+  EXPECT_EQ(did_you_mean("proto", keys), " (did you mean \"protocol\"?)");
+  EXPECT_EQ(did_you_mean("vpi", keys), " (did you mean \"vip\"?)");
+  EXPECT_EQ(did_you_mean("weight", keys), "");
+  EXPECT_EQ(did_you_mean("", keys), "");
+  EXPECT_EQ(did_you_mean(std::string(1'000'000, 'x'), keys), "");
+}
+
+TEST(Suggest, QuotesAreSafeToPrint) {
+  EXPECT_EQ(in_quotes("a\nb\x1b[0m"), "\"a?b?[0m\"");
+  EXPECT_EQ(in_quotes("gr\xc3\xbc\xc3\x9f"), "\"gr\xc3\xbc\xc3\x9f\"");
+  EXPECT_EQ(in_quotes("\xff\xc3"), "\"??\"");
+  EXPECT_LT(in_quotes(std::string(1'000, 'x')).size(), 70U);
+}
+
+TEST(SourceMap, FindsKeysAndValuesPastComments) {
+  const std::string text = "/* \" */ { // x\n \"a\" /* : */ : [ 1, {\"b~/\": null,} ,], }";
+  const SourceMap map(text);
+  EXPECT_EQ(map.key("/a"), text.find("\"a\""));
+  EXPECT_EQ(map.value("/a"), text.find('['));
+  EXPECT_EQ(map.value("/a/1/b~0~1"), text.find("null"));
+  EXPECT_EQ(map.value("/a/1/missing"), text.find("{\"b"));
+  EXPECT_EQ(map.value("/nowhere/at/all"), text.find('{'));
+}
+
+TEST(SourceMap, SurvivesTextsThatAreNotJson) {
+  for (const char* text :
+       {"", "{", "[", "{\"a", "{\"a\"", "{\"a\":", "[1", "[1,", "/*", "//", "{\"\\", "]", "{]"}) {
+    const SourceMap map(text);
+    EXPECT_LE(map.value("/a"), std::string_view(text).size()) << text;
+  }
+  EXPECT_EQ(SourceMap(std::string(100'000, '[')).value(""), 0U);
+}
+
+TEST(LineColumn, CountsCharactersNotBytes) {
+  const LineColumn at = line_column("a\n\xc3\xbc\xc3\xbcx", 6);
+  EXPECT_EQ(at.line, 2U);
+  EXPECT_EQ(at.column, 3U);
+}
+
+}  // namespace
+}  // namespace sluice::config

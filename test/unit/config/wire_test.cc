@@ -1,0 +1,233 @@
+#include "config/wire.h"
+
+#include <gmock/gmock.h>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "config/diff.h"
+
+namespace sluice::config {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+base::Endpoint at(const char* text) {
+  return *base::Endpoint::parse(text);
+}
+
+ForwardingState example_state() {
+  ForwardingService web;
+  web.name = "web";
+  web.vip = at("192.0.2.10:80");
+  web.balance = Balance::hash;
+  web.hash_key = HashKey::five_tuple;
+  web.timeouts.connect = Milliseconds(1'500);
+  web.local_addresses = {*base::IpAddress::parse("192.0.2.2"), *base::IpAddress::parse("192.0.2.3")};
+  web.source_ports = {2'000, 3'000};
+  web.servers = {{"s1", at("192.0.2.11:8080"), 100}, {"s2", at("192.0.2.12:8080"), 0}};
+  ForwardingService dns;
+  dns.name = "dns";
+  dns.vip = at("[2001:db8::53]:53");
+  dns.protocol = Protocol::udp;
+  dns.local_addresses = {*base::IpAddress::parse("2001:db8::53")};
+  return {.generation = 0xffff'ffff'ffff'ffff, .services = {web, dns}};
+}
+
+FlowReport example_flow() {
+  FlowReport flow;
+  flow.service = "web";
+  flow.server = "s1";
+  flow.client = at("198.51.100.7:40000");
+  flow.vip = at("192.0.2.10:80");
+  flow.local = at("192.0.2.10:2000");
+  flow.real = at("192.0.2.11:8080");
+  flow.state = "established";
+  flow.worker = 3;
+  flow.age_ms = 5;
+  return flow;
+}
+
+DataplaneReport example_report() {
+  DataplaneReport report;
+  report.version = "0.1.0";
+  report.generation = 7;
+  report.pid = 42;
+  report.hugepages = true;
+  ServerReport server;
+  server.name = "s1";
+  server.endpoint = at("192.0.2.11:8080");
+  server.next_hop = "02:00:00:00:00:01 via lan";
+  server.counters.packets_in = 1ULL << 60;
+  server.draining = true;
+  ServiceReport service;
+  service.name = "web";
+  service.vip = at("192.0.2.10:80");
+  service.servers = {server};
+  report.services = {service};
+  PortReport port;
+  port.name = "lan";
+  port.mtu = 1500;
+  port.rx_packets = 9;
+  port.link_up = true;
+  report.ports = {port};
+  report.drops = {{"no_server", "The service has no server with weight.", 12}};
+  WorkerReport worker;
+  worker.id = 1;
+  worker.handed_over = 99;
+  report.workers = {worker};
+  return report;
+}
+
+TEST(Wire, ApplyComesOutAsItWentIn) {
+  const ForwardingState state = example_state();
+  const std::string line = encode_request(ApplyRequest{state});
+  EXPECT_THAT(line, Not(HasSubstr("\n")));
+  const auto request = decode_dp_request(line);
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(std::get<ApplyRequest>(*request).state, state);
+}
+
+TEST(Wire, StateReplyComesOutAsItWentIn) {
+  const auto state = decode_state_reply(encode_state_reply(example_state()));
+  ASSERT_TRUE(state) << state.error().message;
+  EXPECT_EQ(*state, example_state());
+  const auto none = decode_state_reply(encode_state_reply({}));
+  ASSERT_TRUE(none) << none.error().message;
+  EXPECT_EQ(*none, ForwardingState{});
+}
+
+TEST(Wire, ReportComesOutAsItWentIn) {
+  const DataplaneReport report = example_report();
+  const auto decoded = decode_report_reply(encode_report_reply(report));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  // Text is compared: every member is in it.
+  EXPECT_EQ(to_json(*decoded), to_json(report));
+  EXPECT_EQ(decoded->services.at(0).servers.at(0).counters.packets_in, 1ULL << 60);
+}
+
+TEST(Wire, FlowsComeOutAsTheyWentIn) {
+  FlowFilter filter;
+  filter.service = "web";
+  filter.client = *base::IpAddress::parse("2001:db8::7");
+  filter.limit = 5;
+  const auto request = decode_dp_request(encode_request(FlowsRequest{filter}));
+  ASSERT_TRUE(request) << request.error().message;
+  const FlowFilter& decoded = std::get<FlowsRequest>(*request).filter;
+  EXPECT_EQ(decoded.service, filter.service);
+  EXPECT_EQ(decoded.server, std::nullopt);
+  EXPECT_EQ(decoded.client, filter.client);
+  EXPECT_EQ(decoded.limit, 5U);
+
+  const FlowList list{.flows = {example_flow()}, .total = 1'000'000};
+  const auto reply = decode_flows_reply(encode_flows_reply(list));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(to_json(*reply), to_json(list));
+}
+
+TEST(Wire, SmallRequests) {
+  EXPECT_TRUE(std::holds_alternative<ReportRequest>(*decode_dp_request(encode_request(ReportRequest{}))));
+  EXPECT_TRUE(std::holds_alternative<StateRequest>(*decode_dp_request(encode_request(StateRequest{}))));
+  EXPECT_TRUE(std::holds_alternative<FlowsRequest>(*decode_dp_request(R"({"op":"flows"})")));
+  EXPECT_EQ(*decode_apply_reply(encode_apply_reply(12)), 12U);
+}
+
+TEST(Wire, RefusalBecomesTheErrorOfTheOtherSide) {
+  const std::string line = encode_error_reply("server \"web/s1\": no route");
+  EXPECT_EQ(decode_apply_reply(line).error().message, "server \"web/s1\": no route");
+  EXPECT_EQ(decode_report_reply(line).error().message, "server \"web/s1\": no route");
+}
+
+TEST(Wire, ShowCarriesAnyJson) {
+  const auto request = decode_cp_request(encode_request(ShowRequest{.what = ShowWhat::drops, .filter = {}}));
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(request->what, ShowWhat::drops);
+  const std::string line = encode_show_reply(ShowWhat::drops, to_json(example_report().drops));
+  const auto json = decode_show_reply(ShowWhat::drops, line);
+  ASSERT_TRUE(json) << json.error().message;
+  const auto drops = from_json<std::vector<DropReport>>(*json);
+  ASSERT_TRUE(drops) << drops.error().message;
+  EXPECT_EQ(drops->at(0).reason, "no_server");
+}
+
+TEST(Wire, UnknownMembersAreIgnoredAndMissingOnesKeepTheirDefault) {
+  const auto report = from_json<DataplaneReport>(R"({"generation":3,"from_the_future":{"a":[1]}})");
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->generation, 3U);
+  EXPECT_TRUE(report->services.empty());
+}
+
+struct Row {
+  std::string name, line, error;
+};
+void PrintTo(const Row& row, std::ostream* out) {
+  *out << row.name;
+}
+class BadRequest : public testing::TestWithParam<Row> {};
+
+TEST_P(BadRequest, IsRefusedWithAReason) {
+  const auto request = decode_dp_request(GetParam().line);
+  ASSERT_FALSE(request);
+  EXPECT_THAT(request.error().message, HasSubstr(GetParam().error));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Wire, BadRequest,
+    testing::Values(
+        Row{"Empty", "", "not a JSON document"}, Row{"Garbage", "\xff\xfe", "not a JSON document"},
+        Row{"Half", R"({"op":"app)", "not a JSON document"}, Row{"Array", "[]", "not a JSON object"},
+        Row{"Deep", std::string(100'000, '['), "not a JSON document"},
+        Row{"TwoDocuments", R"({"op":"state"}{"op":"state"})", "not a JSON document"},
+        Row{"KeyTwice", R"({"op":"state","op":"report"})", "not a JSON document"},
+        Row{"NoOp", "{}", "no \"op\""}, Row{"OpIsNumber", R"({"op":5})", "no \"op\""},
+        Row{"UnknownOp", R"({"op":"stop"})", "unknown op \"stop\""},
+        Row{"ApplyNothing", R"({"op":"apply"})", "apply: state: expected an object"},
+        Row{"NoGeneration", R"({"op":"apply","state":{"services":[]}})", "generation: is missing"},
+        Row{"NegativeGeneration", R"({"op":"apply","state":{"generation":-1,"services":[]}})",
+            "generation: expected a whole number"},
+        Row{"ServiceIsNumber", R"({"op":"apply","state":{"generation":1,"services":[5]}})",
+            "services[0]: expected an object"},
+        Row{"BadVip", R"({"op":"apply","state":{"generation":1,"services":[{"name":"a","vip":"x"}]}})",
+            "services[0].vip: "},
+        Row{"BadBalance",
+            R"({"op":"apply","state":{"generation":1,"services":[{"name":"a","vip":"192.0.2.1:1","protocol":"tcp",)"
+            R"("balance":"fair"}]}})",
+            "services[0].balance: expected one of \"roundrobin\""},
+        Row{"WeightTooLarge",
+            R"({"op":"apply","state":{"generation":1,"services":[{"name":"a","vip":"192.0.2.1:1","protocol":"tcp",)"
+            R"("local_addresses":["192.0.2.1"],"servers":[{"name":"s","endpoint":"192.0.2.2:1",)"
+            R"("weight":4294967296}]}]}})",
+            "services[0].servers[0].weight: expected a whole number from 0 to 4294967295"},
+        Row{"BadFilter", R"({"op":"flows","filter":{"client":"nobody"}})", "flows: filter: client: "}),
+    [](const testing::TestParamInfo<Row>& info) { return info.param.name; });
+
+TEST(Wire, MutatedLinesNeverCrash) {
+  std::mt19937 random(20'261'123);
+  const std::vector<std::string> lines{encode_request(ApplyRequest{example_state()}),
+                                       encode_report_reply(example_report()),
+                                       encode_flows_reply({.flows = {example_flow()}, .total = 1})};
+  for (int round = 0; round < 5'000; ++round) {
+    std::string line = lines[random() % lines.size()];
+    for (unsigned n = 1 + random() % 4; n > 0; --n) {
+      const std::size_t place = random() % line.size();
+      switch (random() % 3) {
+        case 0: line[place] = static_cast<char>(random()); break;
+        case 1: line.erase(place, random() % 16); break;
+        default: line.insert(place, line.substr(random() % line.size(), random() % 16)); break;
+      }
+      if (line.empty()) line = "{";
+    }
+    if (const auto request = decode_dp_request(line)) {
+      EXPECT_TRUE(decode_dp_request(encode_request(*request)));
+    }
+    (void)decode_report_reply(line);
+    (void)decode_flows_reply(line);
+    (void)decode_cp_request(line);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::config
