@@ -80,6 +80,22 @@ std::optional<PortPool::Lease> lease_port(Flow<F>& flow, std::uint16_t& pool, st
   return std::nullopt;
 }
 
+/// Like lease_port(); when no port is free, connections that are over give theirs up early, the oldest first.
+/// A bounded number of them: they may be of other servers.
+template <Family F>
+std::optional<PortPool::Lease> lease_port_or_evict(Flow<F>& flow, std::uint16_t& pool, std::uint64_t hash,
+                                                   const Snapshot& snapshot, WorkerState& worker,
+                                                   base::Tick now) noexcept {
+  constexpr unsigned kEvictions = 16;
+  for (unsigned evicted = 0;; ++evicted) {
+    const auto lease = lease_port(flow, pool, hash, *snapshot.services, worker, now);
+    if (lease || evicted == kEvictions) return lease;
+    const std::uint32_t over = worker.flows<F>().soonest(FlowClass::closed);
+    if (over == kNoFlow) return std::nullopt;
+    end_flow<F>(over, snapshot, worker, now);
+  }
+}
+
 /// The server may hold the port pair in TIME_WAIT: number the connection beyond the old one, and have no
 /// timestamp sent that could be older than its last (RFC 9293 §3.6.1, RFC 7323 §5.5; facts: nat case 6).
 template <Family F>
@@ -149,7 +165,7 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   flow.service = packet.meta.service;
   flow.last_seen = now;
   std::uint16_t pool = kNoIndex;
-  const auto lease = lease_port(flow, pool, packet.meta.hash, tables, worker, now);
+  const auto lease = lease_port_or_evict(flow, pool, packet.meta.hash, snapshot, worker, now);
   if (!lease) return packet.drop(DropReason::no_source_port);
   set_deltas(flow);
 
