@@ -92,7 +92,8 @@ std::vector<ChosenRoute> KernelTables::chosen_routes(Family family) const {
   std::optional<Prefix>
       local_cover;  // outermost local prefix around where we are; a prefix sorts before what it holds
   for (auto at = routes.begin(); at != routes.end();) {
-    const auto& [destination, origin, priority] = at->first;
+    const Prefix& destination = at->first.destination;
+    const RouteOrigin origin = at->first.origin;
     const auto end = std::find_if(at, routes.end(), [&](const auto& item) {
       return item.first.destination != destination || item.first.origin != origin;
     });

@@ -47,8 +47,7 @@ void NextHops::set_ports(std::vector<PortInterface> ports) {
 
 void NextHops::set_servers(std::vector<IpAddress> servers) {
   std::ranges::sort(servers);
-  const auto twins = std::ranges::unique(servers);
-  servers.erase(twins.begin(), twins.end());
+  servers.erase(std::unique(servers.begin(), servers.end()), servers.end());
   if (servers == servers_) return;
   servers_ = std::move(servers);
   servers_dirty_ = true;

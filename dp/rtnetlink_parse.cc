@@ -132,7 +132,7 @@ std::vector<RouteHop> multipath_of(std::string_view bytes, Family family) {
     hops.push_back({static_cast<std::uint32_t>(hop.rtnh_ifindex),
                     attributes ? gateway_of(*attributes, family) : std::nullopt,
                     (hop.rtnh_flags & RTNH_F_DEAD) != 0});
-    bytes.remove_prefix(std::min(bytes.size(), std::size_t{RTNH_ALIGN(hop.rtnh_len)}));
+    bytes.remove_prefix(std::min<std::size_t>(bytes.size(), RTNH_ALIGN(hop.rtnh_len)));
   }
   return hops;
 }

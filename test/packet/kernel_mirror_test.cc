@@ -5,7 +5,6 @@
 #include <memory>
 #include <poll.h>
 #include <string>
-#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -160,18 +159,20 @@ TEST_F(KernelMirrorTest, FollowsRefusingRoutes) {
 }
 
 TEST_F(KernelMirrorTest, FollowsMultipathInBothFamilies) {
-  for (const auto& [option, net, first, second] :
-       {std::tuple{"", "198.51.100.0/24", "10.0.0.2", "10.0.0.3"},
-        std::tuple{"-6 ", "2001:db8:f::/64", "2001:db8::2", "2001:db8::3"}}) {
-    const std::string ip_route = std::string("ip ") + option + "route ";
+  struct Row {
+    const char *option, *net, *first, *second;
+    std::uint32_t priority;
+  };
+  for (const Row& row : {Row{"", "198.51.100.0/24", "10.0.0.2", "10.0.0.3", 0},
+                         Row{"-6 ", "2001:db8:f::/64", "2001:db8::2", "2001:db8::3", 1024}}) {
+    const std::string ip_route = std::string("ip ") + row.option + "route ", net = row.net;
+    const std::string first = row.first, second = row.second;
     const IpAddress inside = Prefix::parse(net)->address.is_v4() ? ip("198.51.100.1") : ip("2001:db8:f::1");
     run(ip_route + "add " + net + " nexthop via " + first + " nexthop via " + second);
     ASSERT_TRUE(until([&] { return tables().resolve(inside).kind == Kind::forward; })) << net;
     EXPECT_EQ(tables().resolve(inside).address, ip(first));
-    EXPECT_EQ(tables()
-                  .routes.at({*Prefix::parse(net), RouteOrigin::main_table, option[0] == 0 ? 0U : 1024U})
-                  .hops.size(),
-              2U);
+    const RouteKey key{*Prefix::parse(net), RouteOrigin::main_table, row.priority};
+    EXPECT_EQ(tables().routes.at(key).hops.size(), 2U);
     run(ip_route + "replace " + net + " nexthop via " + second);
     ASSERT_TRUE(until([&] { return tables().resolve(inside).address == ip(second); })) << net;
     run(ip_route + "del " + net);
