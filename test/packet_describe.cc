@@ -51,7 +51,9 @@ std::string flags_text(unsigned flags) {
   static constexpr const char* kNames[] = {"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"};
   std::string text;
   for (unsigned bit = 0; bit < 8; ++bit) {
-    if ((flags >> bit & 1U) != 0) text += (text.empty() ? "" : "|") + std::string(kNames[bit]);
+    if ((flags >> bit & 1U) == 0) continue;
+    if (!text.empty()) text += '|';
+    text += kNames[bit];
   }
   return text.empty() ? "no-flags" : text;
 }
