@@ -2,7 +2,7 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <poll.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <string>
 #include <sys/prctl.h>
@@ -11,18 +11,31 @@
 
 #include <gtest/gtest.h>
 
+#include "base/fd.h"
+
 namespace sluice::test {
 
 /// Puts the calling process into a network namespace of its own, for the life of one test: REQUIRES root.
 /// Nothing that is done there reaches the host's network, and all of it goes with the last socket in it.
 class OwnNamespace {
  public:
-  OwnNamespace() : entered_(unshare(CLONE_NEWNET) == 0) { run("ip link set lo up"); }
+  OwnNamespace()
+      : before_(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)), entered_(unshare(CLONE_NEWNET) == 0) {
+    if (entered_) run("ip link set lo up");
+  }
+  ~OwnNamespace() {
+    if (entered_) {
+      EXPECT_EQ(setns(before_.get(), CLONE_NEWNET), 0);
+    }
+  }
+  OwnNamespace(const OwnNamespace&) = delete;
+  OwnNamespace& operator=(const OwnNamespace&) = delete;
   [[nodiscard]] bool entered() const { return entered_; }
   /// Runs a shell command there; it is to succeed.
   static void run(const std::string& command) { ASSERT_EQ(std::system(command.c_str()), 0) << command; }
 
  private:
+  base::Fd before_;
   bool entered_;
 };
 
