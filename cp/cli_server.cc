@@ -42,13 +42,15 @@ asio::awaitable<void> serve(Local::socket socket, Shared& shared) {
     if (!line) {
       // The other side went, or has been silent: nothing to say. Too long a line is told of, then the end.
       if (line.error().code == base::ErrorCode::invalid) {
-        co_await lines.write_line(config::encode_error_reply(line.error().message), kReplyTaken);
+        std::string reply = config::encode_error_reply(line.error().message);
+        static_cast<void>(co_await lines.write_line(std::move(reply), kReplyTaken));
       }
       co_return;
     }
     const auto request = config::decode_cp_request(*line);
     if (!request) {
-      co_await lines.write_line(config::encode_error_reply(request.error().message), kReplyTaken);
+      std::string reply = config::encode_error_reply(request.error().message);
+      static_cast<void>(co_await lines.write_line(std::move(reply), kReplyTaken));
       co_return;
     }
     std::string reply =

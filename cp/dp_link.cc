@@ -75,7 +75,10 @@ asio::awaitable<base::Error> DpLink::serve(LineSocket socket) {
 }
 
 asio::awaitable<base::Result<void>> DpLink::reconcile(LineSocket& socket) {
-  const auto sent = co_await socket.write_line(config::encode_request(config::StateRequest{}), kAnswer);
+  // Built before it is awaited, as everywhere here: GCC 12 destroys temporaries of aggregate type twice when
+  // they stand in the same expression as a co_await.
+  std::string request = config::encode_request(config::StateRequest{});
+  const auto sent = co_await socket.write_line(std::move(request), kAnswer);
   if (!sent) co_return sent.error();
   const auto line = co_await socket.read_line(kAnswer);
   if (!line) co_return line.error();
@@ -93,8 +96,8 @@ asio::awaitable<base::Result<void>> DpLink::reconcile(LineSocket& socket) {
 
 asio::awaitable<base::Result<void>> DpLink::push(LineSocket& socket) {
   const std::uint64_t wanted = controller_.desired().generation;
-  const auto sent = co_await socket.write_line(
-      config::encode_request(config::ApplyRequest{controller_.desired()}), kAnswer);
+  std::string request = config::encode_request(config::ApplyRequest{controller_.desired()});
+  const auto sent = co_await socket.write_line(std::move(request), kAnswer);
   if (!sent) co_return sent.error();
   const auto line = co_await socket.read_line(kAnswer);
   if (!line) co_return line.error();
@@ -126,7 +129,8 @@ void DpLink::set_trouble(std::string sentence) {
 template <typename T>
 asio::awaitable<base::Result<T>> DpLink::query(config::DpRequest request, Decoder<T> decode,
                                                std::chrono::milliseconds timeout) const {
-  const auto line = co_await ask(socket_path_, config::encode_request(request), timeout);
+  std::string text = config::encode_request(request);
+  const auto line = co_await ask(socket_path_, std::move(text), timeout);
   if (!line) {
     co_return base::Error{line.error().code, fmt::format("the data plane (sluice-dp) does not answer: {}",
                                                          line.error().message)};
@@ -144,10 +148,9 @@ asio::awaitable<base::Result<config::DataplaneReport>> DpLink::report(
   return query<config::DataplaneReport>(config::ReportRequest{}, &config::decode_report_reply, timeout);
 }
 
-asio::awaitable<base::Result<config::FlowList>> DpLink::flows(config::FlowFilter filter,
+asio::awaitable<base::Result<config::FlowList>> DpLink::flows(const config::FlowFilter& filter,
                                                               std::chrono::milliseconds timeout) const {
-  return query<config::FlowList>(config::FlowsRequest{std::move(filter)}, &config::decode_flows_reply,
-                                 timeout);
+  return query<config::FlowList>(config::FlowsRequest{filter}, &config::decode_flows_reply, timeout);
 }
 
 }  // namespace sluice::cp

@@ -40,7 +40,7 @@ class DpLink {
   /// Asks the data plane. Error: a sentence that says that it does not answer, and why.
   boost::asio::awaitable<base::Result<config::DataplaneReport>> report(
       std::chrono::milliseconds timeout) const;
-  boost::asio::awaitable<base::Result<config::FlowList>> flows(config::FlowFilter filter,
+  boost::asio::awaitable<base::Result<config::FlowList>> flows(const config::FlowFilter& filter,
                                                                std::chrono::milliseconds timeout) const;
 
  private:

@@ -30,7 +30,7 @@ std::string from_report(const config::ShowRequest& request, const Controller& co
 }  // namespace
 
 asio::awaitable<std::string> answer(const config::ShowRequest& request, const Controller& controller,
-                                    const DpLink& link, ProcessView process, TimePoint started) {
+                                    const DpLink& link, const ProcessView& fixed, TimePoint started) {
   if (request.what == config::ShowWhat::flows) {
     const auto flows = co_await link.flows(request.filter, kFlowsAnswer);
     if (!flows) co_return config::encode_error_reply(flows.error().message);
@@ -39,6 +39,7 @@ asio::awaitable<std::string> answer(const config::ShowRequest& request, const Co
   const auto report = co_await link.report(kReportAnswer);
   if (request.what == config::ShowWhat::info) {
     // The one question that is answered without a data plane: it is asked when something is wrong.
+    ProcessView process = fixed;
     const auto uptime = std::chrono::steady_clock::now() - started;
     process.uptime_ms =
         static_cast<std::uint64_t>(std::chrono::duration_cast<config::Milliseconds>(uptime).count());

@@ -12,9 +12,9 @@
 namespace sluice::cp {
 
 /// The reply line to one request line of the CLI: asks the data plane, merges, encodes. Whatever fails is an
-/// error reply. `process`: version, config_file, pid; the rest is filled in. `started`: when this process
+/// error reply. `fixed`: version, config_file, pid; the rest is filled in. `started`: when this process
 /// did.
 boost::asio::awaitable<std::string> answer(const config::ShowRequest& request, const Controller& controller,
-                                           const DpLink& link, ProcessView process, TimePoint started);
+                                           const DpLink& link, const ProcessView& fixed, TimePoint started);
 
 }  // namespace sluice::cp

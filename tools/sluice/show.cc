@@ -18,17 +18,18 @@ namespace {
 constexpr std::chrono::seconds kAnswer{25};
 
 base::Result<std::string> ask(const config::ShowRequest& request, const std::filesystem::path& runtime_dir) {
-  const std::filesystem::path socket = runtime_dir / "cp.sock";
-  const auto line = base::request(socket.string(), config::encode_request(request), kAnswer);
-  if (line) return config::decode_show_reply(request.what, *line);
-  if (line.error().code == base::ErrorCode::not_found) {
+  const std::string socket = (runtime_dir / "cp.sock").string();
+  const auto listening = base::connect_unix(socket);
+  if (!listening && listening.error().code == base::ErrorCode::unavailable) {
     return base::Error{
-        base::ErrorCode::not_found,
-        fmt::format("no sluice runs on the runtime directory \"{}\"; start one with `sluice run -c FILE "
-                    "--runtime-dir {}`, or name the right directory with --runtime-dir",
-                    runtime_dir.string(), runtime_dir.string())};
+        base::ErrorCode::unavailable,
+        fmt::format("no sluice runs on the runtime directory \"{0}\"; start one with `sluice run -c FILE "
+                    "--runtime-dir {0}`, or name the right directory with --runtime-dir",
+                    runtime_dir.string())};
   }
-  return line;
+  const auto line = base::request(socket, config::encode_request(request), kAnswer);
+  if (!line) return line.error();
+  return config::decode_show_reply(request.what, *line);
 }
 
 base::Result<std::string> rendered(const config::ShowRequest& request, const std::string& content,

@@ -64,19 +64,23 @@ std::chrono::milliseconds Supervisor::restart_pause(unsigned deaths) noexcept {
 
 asio::awaitable<void> Supervisor::supervise() {
   co_await wait_for_leftovers();
-  if (!stopping_.is_set()) asio::co_spawn(io_, keep(data_plane_), asio::detached);
-  if (!stopping_.is_set() && co_await until_ready(data_plane_)) {
-    asio::co_spawn(io_, keep(control_plane_), asio::detached);
-    if (co_await until_ready(control_plane_)) {
-      log::info("ready: {} (pid {}) and {} (pid {}) run on {}", data_plane_.program.name, data_plane_.pid,
-                control_plane_.program.name, control_plane_.pid, runtime_dir_.string());
-      ::sd_notify(0, "READY=1");
-    }
-  }
+  co_await start_up();
   co_await stopping_.wait();
   ::sd_notify(0, "STOPPING=1");
   co_await stop(control_plane_);
   co_await stop(data_plane_);
+}
+
+asio::awaitable<void> Supervisor::start_up() {
+  for (Child* child : {&data_plane_, &control_plane_}) {
+    if (stopping_.is_set()) co_return;
+    asio::co_spawn(io_, keep(*child), asio::detached);
+    const bool ready = co_await until_ready(*child);
+    if (!ready) co_return;
+  }
+  log::info("ready: {} (pid {}) and {} (pid {}) run on {}", data_plane_.program.name, data_plane_.pid,
+            control_plane_.program.name, control_plane_.pid, runtime_dir_.string());
+  ::sd_notify(0, "READY=1");
 }
 
 asio::awaitable<void> Supervisor::keep(Child& child) {

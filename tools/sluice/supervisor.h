@@ -56,6 +56,8 @@ class Supervisor {
   };
 
   boost::asio::awaitable<void> supervise();
+  /// Starts one child after the other; returns when all are ready, or one failed, or a signal came.
+  boost::asio::awaitable<void> start_up();
   boost::asio::awaitable<void> keep(Child& child);
   boost::asio::awaitable<bool> until_ready(Child& child);
   boost::asio::awaitable<void> stop(Child& child);
