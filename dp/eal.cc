@@ -78,7 +78,7 @@ bool choose_hugepages(const config::Dataplane& dataplane, std::uint64_t need_mb)
 }
 
 base::Error start_failed(const EalOptions& options, const std::string& complaint, int error) {
-  if (complaint.find("another primary process") != std::string::npos) {
+  if (complaint.find("Is another primary process running") != std::string::npos) {
     return base::Error{base::ErrorCode::exists, "another sluice-dp runs on the runtime directory " +
                                                     options.runtime_dir +
                                                     "; stop it, or choose another directory"};
@@ -87,7 +87,9 @@ base::Error start_failed(const EalOptions& options, const std::string& complaint
     return base::Error{base::ErrorCode::permission,
                        "DPDK may not start as this user; run sluice-dp as root (" + complaint + ")"};
   }
-  return base::system_error("DPDK cannot start" + (complaint.empty() ? "" : " (" + complaint + ")"), error);
+  base::Error failure = base::system_error("DPDK cannot start", error);
+  if (!complaint.empty()) failure.message = "DPDK cannot start: " + complaint;
+  return failure;
 }
 
 }  // namespace
@@ -161,7 +163,7 @@ base::Result<Eal> Eal::start(const EalOptions& options, const PortsPlan& plan) {
     const RealTimeSignalsBlocked blocked;
     if (::rte_eal_init(static_cast<int>(argv.size()) - 1, argv.data()) < 0) {
       const int error = rte_errno;
-      return start_failed(options, eal.log_->take_last_line(), error);
+      return start_failed(options, eal.log_->take_complaint(), error);
     }
   }
   eal.started_ = true;

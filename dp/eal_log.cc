@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <string_view>
+#include <utility>
 
 #include <rte_log.h>
 
@@ -25,9 +26,28 @@ EalLog::~EalLog() {
   if (stream_ != nullptr) std::fclose(stream_);
 }
 
-std::string EalLog::take_last_line() {
+void EalLog::release_locked() {
+  for (const std::string& line : held_) base::log::warn("DPDK: {}", line);
+  held_.clear();
+}
+
+void EalLog::release() {
   const std::lock_guard lock(mutex_);
-  return std::exchange(last_line_, {});
+  release_locked();
+}
+
+void EalLog::follow() {
+  const std::lock_guard lock(mutex_);
+  release_locked();
+  holding_ = false;
+}
+
+std::string EalLog::take_complaint() {
+  const std::lock_guard lock(mutex_);
+  std::string complaint;
+  for (const std::string& line : std::exchange(held_, {}))
+    complaint += (complaint.empty() ? "" : "; ") + line;
+  return complaint;
 }
 
 ssize_t EalLog::write(void* cookie, const char* text, std::size_t length) {
@@ -36,11 +56,9 @@ ssize_t EalLog::write(void* cookie, const char* text, std::size_t length) {
   for (const char c : std::string_view(text, length)) {
     if (c != '\n') {
       self.line_ += c;
-      continue;
-    }
-    if (!self.line_.empty()) {
-      base::log::warn("DPDK: {}", self.line_);
-      self.last_line_ = std::exchange(self.line_, {});
+    } else if (!self.line_.empty()) {
+      self.held_.push_back(std::exchange(self.line_, {}));
+      if (!self.holding_) self.release_locked();
     }
   }
   return static_cast<ssize_t>(length);

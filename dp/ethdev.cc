@@ -18,7 +18,7 @@ constexpr std::uint16_t kNone = RTE_MAX_ETHPORTS;
 
 base::Error failed(const std::string& device, const char* what, int error, EalLog& log) {
   std::string text = "device " + device + " " + what;
-  if (const std::string complaint = log.take_last_line(); !complaint.empty()) text += " (" + complaint + ")";
+  if (const std::string complaint = log.take_complaint(); !complaint.empty()) text += " (" + complaint + ")";
   return base::system_error(std::move(text), error < 0 ? -error : error);
 }
 
@@ -31,7 +31,7 @@ rte_eth_dev_info info_of(std::uint16_t id) noexcept {
 }  // namespace
 
 base::Result<Ethdev> Ethdev::plug(const std::string& name, const std::string& arguments, EalLog& log) {
-  static_cast<void>(log.take_last_line());
+  log.release();
   if (const int error = ::rte_eal_hotplug_add("vdev", name.c_str(), arguments.c_str()); error != 0) {
     return failed(name, "cannot be made", error, log);
   }
@@ -99,7 +99,7 @@ int Ethdev::numa_node() const noexcept {
 }
 
 base::Result<void> Ethdev::configure(const EthdevQueues& queues, rte_mempool* pool, EalLog& log) {
-  static_cast<void>(log.take_last_line());
+  log.release();
   const rte_eth_dev_info info = info_of(id_);
   rte_eth_conf conf{};
   if (queues.rx > 1 && info.flow_type_rss_offloads != 0) {
@@ -130,7 +130,7 @@ base::Result<void> Ethdev::configure(const EthdevQueues& queues, rte_mempool* po
 }
 
 base::Result<void> Ethdev::start(EalLog& log) {
-  static_cast<void>(log.take_last_line());
+  log.release();
   if (const int error = ::rte_eth_dev_start(id_); error != 0)
     return failed(name_, "cannot start", error, log);
   started_ = true;

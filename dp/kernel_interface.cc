@@ -53,12 +53,13 @@ std::string driver_of(const std::string& name) {
   return ethtool(name, info) == 0 ? std::string(info.driver) : std::string();
 }
 
-/// As net_af_xdp counts them: combined channels, 1 when the driver does not say.
-std::uint16_t channels_of(const std::string& name) noexcept {
+void read_channels(KernelInterface& interface) noexcept {
   ethtool_channels channels{};
   channels.cmd = ETHTOOL_GCHANNELS;
-  if (ethtool(name, channels) != 0 || channels.max_combined == 0) return 1;
-  return static_cast<std::uint16_t>(std::max<std::uint32_t>(channels.combined_count, 1));
+  if (ethtool(interface.name, channels) != 0) return;
+  interface.combined = channels.max_combined != 0;
+  const std::uint32_t receiving = interface.combined ? channels.combined_count : channels.rx_count;
+  interface.channels = static_cast<std::uint16_t>(std::max<std::uint32_t>(receiving, 1));
 }
 
 base::Error about(const std::string& name, const char* what, int error) {
@@ -110,7 +111,7 @@ base::Result<KernelInterface> find_kernel_interface(std::string_view name) {
   found.up = (*flags & IFF_UP) != 0;
   found.running = (*flags & IFF_RUNNING) != 0;
   found.driver = driver_of(found.name);
-  found.channels = channels_of(found.name);
+  read_channels(found);
   return found;
 }
 

@@ -21,7 +21,8 @@ struct KernelInterface {
   bool up = false;             ///< administratively
   bool running = false;        ///< has a carrier
   std::string driver;          ///< e.g. "veth", "ixgbe"; empty when it does not say
-  std::uint16_t channels = 1;  ///< receive/transmit queue pairs in use
+  std::uint16_t channels = 1;  ///< receive queues in use
+  bool combined = true;        ///< a channel receives and transmits; false: separate queues (veth)
 };
 
 /// The interface called `name`. Error: no such interface (the sentence lists those that exist), or not

@@ -1,13 +1,38 @@
 #include "dp/nic.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <cstdarg>
+#include <cstdio>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include <bpf/libbpf.h>
+
+#include "base/log.h"
 
 namespace sluice::dp {
 
 namespace {
+
+/// libbpf's own words, which hold the kernel's reason (extended acknowledgement), to our log.
+int log_libbpf(libbpf_print_level level, const char* format, va_list args) {
+  if (level == LIBBPF_DEBUG) return 0;
+  std::array<char, 1024> line{};
+  const int length = std::vsnprintf(line.data(), line.size(), format, args);
+  std::string text(line.data());
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  if (!text.empty()) base::log::debug("{}", text);
+  return length;
+}
+
+std::vector<Ethdev> alone(Ethdev device) {
+  std::vector<Ethdev> devices;
+  devices.push_back(std::move(device));
+  return devices;
+}
 
 /// What the ring of a packet socket needs: frames of a power of two that hold the MTU and the kernel's
 /// header, in blocks of whole pages.
@@ -23,6 +48,12 @@ std::string af_packet_arguments(const KernelInterface& nic, std::uint16_t queues
 base::Result<Nic> open_af_packet(std::uint16_t index, const PortPlan& plan, EalLog& log) {
   auto claim = claim_interface(*plan.nic);
   if (!claim) return std::move(claim).error();
+  // A program of ours that an af_xdp port left behind when it was killed would keep our frames from the
+  // socket.
+  if (auto program = attached_xdp_program(plan.nic->index);
+      program && program->has_value() && (*program)->ours) {
+    if (auto detached = detach_xdp_filter(plan.nic->index); !detached) return std::move(detached).error();
+  }
   auto takeover = InterfaceTakeover::begin(*plan.nic, plan.twin_queues != 0);
   if (!takeover) return std::move(takeover).error();
   auto device =
@@ -30,7 +61,7 @@ base::Result<Nic> open_af_packet(std::uint16_t index, const PortPlan& plan, EalL
   if (!device) return std::move(device).error();
   return Nic{.claim = std::move(*claim),
              .takeover = std::move(*takeover),
-             .device = std::move(*device),
+             .devices = alone(std::move(*device)),
              .filter = std::nullopt,
              .queues = {.rx = plan.queues, .tx = plan.queues}};
 }
@@ -49,6 +80,7 @@ base::Result<Ethdev> plug_virtual(std::uint16_t index, const config::Port& port,
 
 base::Result<Nic> open_nic(std::uint16_t index, const PortPlan& plan, const PlanOptions& options,
                            rte_mempool* pool, EalLog& log) {
+  ::libbpf_set_print(log_libbpf);
   const config::Port& port = plan.config;
   if (port.kind == config::DeviceKind::af_xdp) return open_af_xdp_nic(index, plan, pool, log);
   auto nic = [&]() -> base::Result<Nic> {
@@ -63,13 +95,13 @@ base::Result<Nic> open_nic(std::uint16_t index, const PortPlan& plan, const Plan
                        std::max<std::uint16_t>(device->max_tx_queues(), 1))};
     return Nic{.claim = base::Fd(),
                .takeover = std::nullopt,
-               .device = std::move(*device),
+               .devices = alone(std::move(*device)),
                .filter = std::nullopt,
                .queues = queues};
   }();
   if (!nic) return nic;
   nic->queues.rx_depth = nic->queues.tx_depth = kQueueDepth;
-  if (auto configured = nic->device.configure(nic->queues, pool, log); !configured) {
+  if (auto configured = nic->devices.front().configure(nic->queues, pool, log); !configured) {
     return std::move(configured).error();
   }
   return nic;

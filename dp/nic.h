@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include <rte_mempool.h>
 
@@ -19,9 +20,10 @@ namespace sluice::dp {
 struct Nic {
   base::Fd claim;                             ///< af_xdp, af_packet: the interface is this process's
   std::optional<InterfaceTakeover> takeover;  ///< af_packet
-  Ethdev device;
+  /// Never empty. One, but for af_xdp on an interface without combined channels: one per receive queue there.
+  std::vector<Ethdev> devices;
   std::optional<XdpFilter> filter;  ///< af_xdp
-  EthdevQueues queues;
+  EthdevQueues queues;              ///< of each device
 };
 
 /// Opens the device of any kind. `index` numbers the device's DPDK name. Error: see open_ports().

@@ -1,19 +1,23 @@
 /// Theory of operation. net_af_xdp loads and attaches the XDP program while it sets up the first receive
 /// queue, and refuses an interface that carries any program. One of ours whose process was killed is
 /// therefore read, removed, and its rules given to the successor at once: between the two lie a few
-/// milliseconds in which the kernel sees what is ours. A foreign program is left alone. The driver wants the
-/// program as a path: it gets that of an anonymous file, so that nothing depends on where sluice is
-/// installed.
+/// milliseconds in which the kernel sees what is ours. A foreign program is left alone. An interface without
+/// combined channels (veth) takes a device of the driver for each receive queue, each of which brings a
+/// program; the sockets of all are gathered in the last one. The driver wants the program as a path: it gets
+/// that of an anonymous file, so that nothing depends on where sluice is installed.
+#include <array>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <net/if.h>
+#include <set>
 #include <string>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
-
-#include <bpf/libbpf.h>
+#include <vector>
 
 #include "base/log.h"
 #include "dp/nic.h"
@@ -21,17 +25,6 @@
 namespace sluice::dp {
 
 namespace {
-
-/// libbpf's own words, which hold the kernel's reason (extended acknowledgement), to our log.
-int log_libbpf(libbpf_print_level level, const char* format, va_list args) {
-  if (level == LIBBPF_DEBUG) return 0;
-  std::array<char, 1024> line{};
-  const int length = std::vsnprintf(line.data(), line.size(), format, args);
-  std::string text(line.data());
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  if (!text.empty()) base::log::debug("{}", text);
-  return length;
-}
 
 base::Result<base::Fd> program_file() {
   const std::span<const unsigned char> object = xdp_filter_object();
@@ -66,11 +59,21 @@ bool is_virtual(const KernelInterface& nic) {
   return nic.driver == "veth" || nic.driver == "tun";
 }
 
+/// The AF_XDP sockets that the process has open. The driver tells nobody which it made.
+std::set<int> xdp_sockets() {
+  std::set<int> sockets;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+    const int fd = std::atoi(entry.path().filename().c_str());
+    int domain = 0;
+    socklen_t size = sizeof(domain);
+    if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_XDP) sockets.insert(fd);
+  }
+  return sockets;
+}
+
 base::Error explain(const PortPlan& plan, base::Error error) {
-  if (::geteuid() != 0 && error.message.find("receive queues") != std::string::npos) {
-    error.code = base::ErrorCode::permission;
-    error.message += "; AF_XDP needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_IPC_LOCK: run as root";
-  } else if (plan.nic->driver == "veth" && plan.nic->mtu > 1500) {
+  if (plan.nic->driver == "veth" && plan.nic->mtu > 1500) {
     error.message += "; a veth takes an XDP program only when its peer's MTU is at most about 3,500 bytes";
   }
   return error;
@@ -79,7 +82,6 @@ base::Error explain(const PortPlan& plan, base::Error error) {
 }  // namespace
 
 base::Result<Nic> open_af_xdp_nic(std::uint16_t index, const PortPlan& plan, rte_mempool* pool, EalLog& log) {
-  ::libbpf_set_print(log_libbpf);
   const KernelInterface& nic = *plan.nic;
   auto claim = claim_interface(nic);
   if (!claim) return std::move(claim).error();
@@ -92,18 +94,36 @@ base::Result<Nic> open_af_xdp_nic(std::uint16_t index, const PortPlan& plan, rte
   auto inherited = take_over(nic);
   if (!inherited) return std::move(inherited).error();
 
-  std::string arguments = "iface=" + nic.name + ",start_queue=0,queue_count=" + std::to_string(plan.queues) +
-                          ",xdp_prog=/proc/self/fd/" + std::to_string(file->get());
-  if (is_virtual(nic)) arguments += ",busy_budget=0";
-  auto device = Ethdev::plug("net_af_xdp" + std::to_string(index), arguments, log);
-  if (!device) return std::move(device).error();
+  // The driver takes a range of combined channels; of an interface without such it takes a single one.
+  const std::uint16_t per_device = nic.combined ? plan.queues : std::uint16_t{1};
   const EthdevQueues queues{
-      .rx = plan.queues, .tx = plan.queues, .rx_depth = kQueueDepth, .tx_depth = kQueueDepth};
-  if (auto configured = device->configure(queues, pool, log); !configured) {
-    return explain(plan, std::move(configured).error());
+      .rx = per_device, .tx = per_device, .rx_depth = kQueueDepth, .tx_depth = kQueueDepth};
+  std::vector<Ethdev> devices;
+  std::vector<int> sockets;
+  for (std::uint16_t first = 0; first < plan.queues; first = static_cast<std::uint16_t>(first + per_device)) {
+    // Each device brings the program anew; the last one's stays.
+    if (auto detached = detach_xdp_filter(nic.index); !detached) return std::move(detached).error();
+    std::string arguments = "iface=" + nic.name + ",start_queue=" + std::to_string(first) +
+                            ",queue_count=" + std::to_string(per_device) + ",xdp_prog=/proc/self/fd/" +
+                            std::to_string(file->get());
+    if (is_virtual(nic)) arguments += ",busy_budget=0";
+    auto device =
+        Ethdev::plug("net_af_xdp" + std::to_string(index) + "_" + std::to_string(first), arguments, log);
+    if (!device) return std::move(device).error();
+    const std::set<int> before = xdp_sockets();
+    if (auto configured = device->configure(queues, pool, log); !configured) {
+      return explain(plan, std::move(configured).error());
+    }
+    for (const int socket : xdp_sockets()) {
+      if (!before.contains(socket)) sockets.push_back(socket);
+    }
+    devices.push_back(std::move(*device));
   }
   auto filter = XdpFilter::open(nic.index);
   if (!filter) return std::move(filter).error();
+  if (devices.size() > 1) {
+    if (auto gathered = filter->serve(sockets); !gathered) return std::move(gathered).error();
+  }
   if (!inherited->empty()) {
     if (auto updated = filter->update(*inherited); !updated) return std::move(updated).error();
     base::log::info(
@@ -122,7 +142,7 @@ base::Result<Nic> open_af_xdp_nic(std::uint16_t index, const PortPlan& plan, rte
   }
   return Nic{.claim = std::move(*claim),
              .takeover = std::nullopt,
-             .device = std::move(*device),
+             .devices = std::move(devices),
              .filter = std::move(*filter),
              .queues = queues};
 }

@@ -42,7 +42,7 @@ class Port {
   /// As configured: "af_xdp:ens6".
   [[nodiscard]] const std::string& device() const noexcept { return device_; }
   /// DPDK's name: "net_af_xdp".
-  [[nodiscard]] std::string driver() const { return nic_.device.driver(); }
+  [[nodiscard]] std::string driver() const { return nic_.devices.front().driver(); }
   [[nodiscard]] const base::Mac& mac() const noexcept { return mac_; }
   [[nodiscard]] std::uint16_t mtu() const noexcept { return mtu_; }
   /// The kernel interface that the kernel mirror is to follow: the NIC under af_xdp, else the twin. Empty and

@@ -1,8 +1,11 @@
 #include "dp/port_plan.h"
 
 #include <algorithm>
+#include <array>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <set>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <utility>
 
@@ -20,6 +23,36 @@ constexpr std::uint32_t kDriverMemoryMb = 24;  // device data, rings, statistics
 base::Error refuse(const config::Port& port, const std::string& why,
                    base::ErrorCode code = base::ErrorCode::invalid) {
   return base::Error{code, "port \"" + port.name + "\": " + why};
+}
+
+/// Whether the process has a capability in effect (capabilities(7)).
+bool has_capability(unsigned capability) noexcept {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
+  if (::syscall(SYS_capget, &header, data.data()) != 0) return true;  // let the kernel decide
+  return (data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
+}
+
+/// What a port needs the right to: packet sockets, interface settings, a BPF program.
+base::Result<void> check_rights(const config::Port& port) {
+  struct Right {
+    unsigned capability;
+    const char* name;
+  };
+  constexpr std::array<Right, 3> kRights{
+      {{CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {CAP_NET_RAW, "CAP_NET_RAW"}, {CAP_IPC_LOCK, "CAP_IPC_LOCK"}}};
+  for (const Right& right : kRights) {
+    if (!has_capability(right.capability)) {
+      return refuse(
+          port, std::string("this user may not open it (") + right.name + " is missing); run sluice as root",
+          base::ErrorCode::permission);
+    }
+  }
+  if (port.kind == config::DeviceKind::af_xdp && !has_capability(CAP_BPF) && !has_capability(CAP_SYS_ADMIN)) {
+    return refuse(port, "this user may not load its XDP program (CAP_BPF is missing); run sluice as root",
+                  base::ErrorCode::permission);
+  }
+  return {};
 }
 
 /// Mbufs that a queue pair keeps for itself when it is as full as it gets.
@@ -94,6 +127,7 @@ base::Result<PortsPlan> plan_ports(const std::vector<config::Port>& ports, const
   for (const config::Port& port : ports) {
     PortPlan wanted;
     wanted.config = port;
+    if (auto rights = check_rights(port); !rights) return std::move(rights).error();
     const bool on_interface =
         port.kind == config::DeviceKind::af_xdp || port.kind == config::DeviceKind::af_packet;
     if (!devices.emplace(on_interface, port.argument).second) {

@@ -27,6 +27,7 @@ base::Result<PortSet> open_ports(const PortsPlan& plan, const Eal& eal) {
   for (const std::unique_ptr<Port>& port : set.ports_) {
     if (auto started = port->start(eal.log()); !started) return std::move(started).error();
   }
+  eal.log().follow();
   return set;
 }
 

@@ -28,8 +28,11 @@ base::Result<Ethdev> plug_virtio_user(std::uint16_t index, const PortPlan& plan,
 }
 
 base::Result<Ethdev> plug_tap(std::uint16_t index, const PortPlan& plan, const base::Mac& mac, EalLog& log) {
-  return Ethdev::plug("net_tap" + std::to_string(index),
-                      "iface=" + plan.config.twin_name + ",mac=" + mac.to_string(), log);
+  auto device = Ethdev::plug("net_tap" + std::to_string(index),
+                             "iface=" + plan.config.twin_name + ",mac=" + mac.to_string(), log);
+  // On a kernel without some queueing discipline it complains that it cannot offload flows. None are.
+  if (device) base::log::debug("twin {}: {}", plan.config.twin_name, log.take_complaint());
+  return device;
 }
 
 }  // namespace

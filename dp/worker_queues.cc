@@ -9,24 +9,23 @@
 
 namespace sluice::dp {
 
-base::Result<WorkerQueues> WorkerQueues::make(std::uint16_t ethdev, std::uint16_t rx_queues,
-                                              std::uint16_t tx_queues, std::uint16_t workers) {
-  WorkerQueues queues(ethdev, rx_queues, tx_queues);
+base::Result<WorkerQueues> WorkerQueues::make(const std::vector<Queue>& rx, const std::vector<Queue>& tx,
+                                              std::uint16_t workers) {
+  WorkerQueues queues(static_cast<std::uint16_t>(rx.size()), static_cast<std::uint16_t>(tx.size()));
   for (std::uint16_t worker = 0; worker < workers; ++worker) {
     auto lane = std::make_unique<Lane>();
-    for (std::uint32_t queue = worker; queue < rx_queues; queue += workers) {
-      lane->rx.push_back(static_cast<std::uint16_t>(queue));
-    }
-    lane->tx = static_cast<std::uint16_t>(worker % tx_queues);
-    if (worker >= tx_queues) {
-      const std::string name = "tx_" + std::to_string(ethdev) + "_" + std::to_string(worker);
+    for (std::size_t queue = worker; queue < rx.size(); queue += workers) lane->rx.push_back(rx[queue]);
+    const std::size_t owner = worker % tx.size();
+    lane->tx = tx[owner];
+    if (worker >= tx.size()) {
+      const std::string name = "tx_" + std::to_string(lane->tx.ethdev) + "_" + std::to_string(worker);
       lane->to_owner.reset(
           ::rte_ring_create(name.c_str(), kHandoverDepth, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ));
       if (lane->to_owner == nullptr) {
         return base::system_error("no memory for the transmit ring of worker " + std::to_string(worker),
                                   rte_errno);
       }
-      queues.lanes_[lane->tx]->from_others.push_back(lane->to_owner.get());
+      queues.lanes_[owner]->from_others.push_back(lane->to_owner.get());
     }
     queues.lanes_.push_back(std::move(lane));
   }

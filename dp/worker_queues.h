@@ -26,9 +26,15 @@ struct RingFree {
 
 class WorkerQueues {
  public:
+  /// One queue of one DPDK device.
+  struct Queue {
+    std::uint16_t ethdev = 0;
+    std::uint16_t queue = 0;
+  };
+  /// `rx` and `tx`: the queues of the port, which may belong to several devices; neither is empty.
   /// Error: no memory for the rings. Thread: the control thread.
-  static base::Result<WorkerQueues> make(std::uint16_t ethdev, std::uint16_t rx_queues,
-                                         std::uint16_t tx_queues, std::uint16_t workers);
+  static base::Result<WorkerQueues> make(const std::vector<Queue>& rx, const std::vector<Queue>& tx,
+                                         std::uint16_t workers);
   WorkerQueues(WorkerQueues&&) noexcept = default;
   WorkerQueues& operator=(WorkerQueues&&) = delete;
   /// Frees what still waits in the rings. REQUIRES: no worker runs.
@@ -41,9 +47,10 @@ class WorkerQueues {
     std::uint16_t received = 0;
     for (std::uint16_t i = 0; i < queues && received < count; ++i) {
       if (lane.next_rx >= queues) lane.next_rx = 0;
-      received = static_cast<std::uint16_t>(
-          received + ::rte_eth_rx_burst(ethdev_, lane.rx[lane.next_rx], mbufs + received,
-                                        static_cast<std::uint16_t>(count - received)));
+      const Queue from = lane.rx[lane.next_rx];
+      received = static_cast<std::uint16_t>(received +
+                                            ::rte_eth_rx_burst(from.ethdev, from.queue, mbufs + received,
+                                                               static_cast<std::uint16_t>(count - received)));
       ++lane.next_rx;
     }
     return received;
@@ -54,7 +61,7 @@ class WorkerQueues {
   /// other). Thread: the worker's own.
   [[nodiscard]] std::uint16_t transmit(std::uint16_t worker, rte_mbuf** mbufs, std::uint16_t count) noexcept {
     Lane& lane = *lanes_[worker];
-    if (lane.to_owner == nullptr) return ::rte_eth_tx_burst(ethdev_, lane.tx, mbufs, count);
+    if (lane.to_owner == nullptr) return ::rte_eth_tx_burst(lane.tx.ethdev, lane.tx.queue, mbufs, count);
     const auto taken = static_cast<std::uint16_t>(
         ::rte_ring_sp_enqueue_burst(lane.to_owner.get(), reinterpret_cast<void**>(mbufs), count, nullptr));
     add(lane.handed_over, taken);
@@ -71,7 +78,7 @@ class WorkerQueues {
       const auto count = static_cast<std::uint16_t>(
           ::rte_ring_sc_dequeue_burst(ring, reinterpret_cast<void**>(mbufs), kFlushBurst, nullptr));
       if (count == 0) continue;
-      const std::uint16_t done = ::rte_eth_tx_burst(ethdev_, lane.tx, mbufs, count);
+      const std::uint16_t done = ::rte_eth_tx_burst(lane.tx.ethdev, lane.tx.queue, mbufs, count);
       if (done < count) [[unlikely]] {
         ::rte_pktmbuf_free_bulk(mbufs + done, count - done);
         add(lane.dropped, static_cast<std::uint64_t>(count - done));
@@ -81,7 +88,6 @@ class WorkerQueues {
     return sent;
   }
 
-  [[nodiscard]] std::uint16_t ethdev() const noexcept { return ethdev_; }
   [[nodiscard]] std::uint16_t rx_queues() const noexcept { return rx_queues_; }
   [[nodiscard]] std::uint16_t tx_queues() const noexcept { return tx_queues_; }
   /// Whether the worker has a receive queue here: one that has none need not poll.
@@ -96,22 +102,21 @@ class WorkerQueues {
 
   /// One worker's share. Written by its worker only.
   struct alignas(64) Lane {
-    std::vector<std::uint16_t> rx;
+    std::vector<Queue> rx;
     std::uint16_t next_rx = 0;
-    std::uint16_t tx = 0;
+    Queue tx;
     std::unique_ptr<rte_ring, RingFree> to_owner;  ///< null: the worker has a transmit queue itself
     std::vector<rte_ring*> from_others;
     std::atomic<std::uint64_t> handed_over{0};
     std::atomic<std::uint64_t> dropped{0};
   };
 
-  WorkerQueues(std::uint16_t ethdev, std::uint16_t rx_queues, std::uint16_t tx_queues) noexcept
-      : ethdev_(ethdev), rx_queues_(rx_queues), tx_queues_(tx_queues) {}
+  WorkerQueues(std::uint16_t rx_queues, std::uint16_t tx_queues) noexcept
+      : rx_queues_(rx_queues), tx_queues_(tx_queues) {}
   static void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
 
-  std::uint16_t ethdev_;
   std::uint16_t rx_queues_;
   std::uint16_t tx_queues_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // by worker

@@ -31,7 +31,7 @@ std::string interface_name(int ifindex) {
 
 struct ProgramMaps {
   bpf_prog_info info{};
-  base::Fd owned, counts;
+  base::Fd owned, counts, sockets;
 };
 
 base::Result<ProgramMaps> maps_of(std::uint32_t program_id) {
@@ -58,13 +58,15 @@ base::Result<ProgramMaps> maps_of(std::uint32_t program_id) {
       maps.owned = std::move(map);
     } else if (name == kCountsMap && info.max_entries == FILTER_COUNTERS) {
       maps.counts = std::move(map);
+    } else if (info.type == BPF_MAP_TYPE_XSKMAP) {
+      maps.sockets = std::move(map);
     }
   }
   return maps;
 }
 
 bool is_ours(const ProgramMaps& maps) noexcept {
-  return std::string_view(maps.info.name) == kProgramName && maps.owned.get() >= 0 && maps.counts.get() >= 0;
+  return std::string_view(maps.info.name) == kProgramName && maps.owned && maps.counts && maps.sockets;
 }
 
 }  // namespace
@@ -112,7 +114,7 @@ base::Result<XdpFilter> XdpFilter::open(int ifindex) {
   }
   auto maps = maps_of((*program)->id);
   if (!maps) return std::move(maps).error();
-  XdpFilter filter(ifindex, std::move(maps->owned), std::move(maps->counts));
+  XdpFilter filter(ifindex, std::move(maps->owned), std::move(maps->counts), std::move(maps->sockets));
   if (auto read = filter.read_table(); !read) return std::move(read).error();
   return filter;
 }
@@ -160,6 +162,17 @@ base::Result<void> XdpFilter::update(const FilterTable& table) {
                                 errno);
     }
     table_.erase(key);
+  }
+  return {};
+}
+
+base::Result<void> XdpFilter::serve(const std::vector<int>& sockets) {
+  for (std::uint32_t queue = 0; queue < sockets.size(); ++queue) {
+    if (::bpf_map_update_elem(sockets_.get(), &queue, &sockets[queue], BPF_ANY) != 0) {
+      return base::system_error(interface_name(ifindex_) + ": the socket of receive queue " +
+                                    std::to_string(queue) + " cannot be set",
+                                errno);
+    }
   }
   return {};
 }

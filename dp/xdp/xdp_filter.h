@@ -4,6 +4,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -59,14 +61,21 @@ class XdpFilter {
   [[nodiscard]] const FilterTable& table() const noexcept { return table_; }
   [[nodiscard]] base::Result<FilterCounters> counters() const;
 
+  /// Makes `sockets[q]` the AF_XDP socket that frames of receive queue q go to.
+  base::Result<void> serve(const std::vector<int>& sockets);
+
  private:
-  XdpFilter(int ifindex, base::Fd owned, base::Fd counts) noexcept
-      : ifindex_(ifindex), owned_(std::move(owned)), counts_(std::move(counts)) {}
+  XdpFilter(int ifindex, base::Fd owned, base::Fd counts, base::Fd sockets) noexcept
+      : ifindex_(ifindex),
+        owned_(std::move(owned)),
+        counts_(std::move(counts)),
+        sockets_(std::move(sockets)) {}
   base::Result<void> read_table();
 
   int ifindex_;
   base::Fd owned_;
   base::Fd counts_;
+  base::Fd sockets_;
   FilterTable table_;
 };
 
