@@ -56,14 +56,15 @@ class RealTimeSignalsBlocked {
 };
 
 /// Whether hugepages will do, with a line in the log that says why not.
-bool choose_hugepages(const config::Dataplane& dataplane, std::uint64_t need_mb) {
+bool choose_hugepages(const config::Dataplane& dataplane, const std::string& file_prefix,
+                      std::uint64_t need_mb) {
   constexpr const char* kCost =
       "packet memory is in ordinary pages, which costs throughput (TLB misses) and dpdk-dumpcap";
   if (dataplane.hugepages == config::Hugepages::off) {
     base::log::info("hugepages are off by configuration; {}", kCost);
     return false;
   }
-  const FreeHugepages free = free_hugepages();
+  const FreeHugepages free = free_hugepages(file_prefix);
   if (free.usable_mb >= need_mb) return true;
   if (free.usable_mb + free.unmounted_mb >= need_mb) {
     base::log::info(
@@ -132,8 +133,8 @@ base::Result<Eal> Eal::start(const EalOptions& options, const PortsPlan& plan) {
   const std::uint64_t packet_mb =
       options.dataplane.memory_mb != 0 ? options.dataplane.memory_mb : std::uint64_t{plan.memory_mb};
   const std::uint64_t memory_mb = packet_mb + options.caller_memory_mb;
-  eal.hugepages_ = choose_hugepages(options.dataplane, memory_mb);
   eal.file_prefix_ = eal_file_prefix(options.runtime_dir);
+  eal.hugepages_ = choose_hugepages(options.dataplane, eal.file_prefix_, memory_mb);
 
   std::vector<std::string> args{
       "sluice-dp",   "--lcores", lcores,        "--main-lcore",       "0", "--file-prefix", eal.file_prefix_,
