@@ -66,9 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Row{"Empty", "", {"f:1:1: configuration: is empty: at least \"ports\" is needed"}},
         Row{"OnlySpace", " \n\t ", {"f:1:1: configuration: is empty: at least \"ports\" is needed"}},
-        Row{"OnlyComment",
-            "// nothing\n",
- { "f:1:1: configuration: is empty: at least \"ports\" is needed" }},
+        Row{"OnlyComment", "// nothing\n", {"f:1:1: configuration: is empty: at least \"ports\" is needed"}},
         Row{"MissingComma",
             "{\n  \"ports\": []\n  \"services\": []\n}",
             {"f:3:3: syntax: a comma or } is missing before this"}},
