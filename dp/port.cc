@@ -107,6 +107,12 @@ base::Result<void> Port::start(EalLog& log) {
   return {};
 }
 
+std::vector<std::uint16_t> Port::ethdevs() const {
+  std::vector<std::uint16_t> ids;
+  for (const Ethdev& device : nic_.devices) ids.push_back(device.id());
+  return ids;
+}
+
 bool Port::link_up() const {
   if (!nic_interface_.empty()) return interface_running(nic_interface_);
   rte_eth_link link{};

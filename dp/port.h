@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <rte_mempool.h>
 
@@ -49,6 +50,9 @@ class Port {
   /// 0: none.
   [[nodiscard]] const std::string& interface() const noexcept { return interface_; }
   [[nodiscard]] int ifindex() const noexcept { return ifindex_; }
+
+  /// DPDK's ids of the device, or devices: what rte_mbuf::port says of frames that nic() received.
+  [[nodiscard]] std::vector<std::uint16_t> ethdevs() const;
 
   /// The device's queues, by worker.
   [[nodiscard]] WorkerQueues& nic() noexcept { return nic_queues_; }
