@@ -46,7 +46,8 @@ struct alignas(kCacheLine) WorkerCounters {
   Counter total_cycles;
   Counter flows;
   Counter half_open;
-  Counter generation;  ///< of the snapshot it runs
+  Counter serial;      ///< of the snapshot it runs
+  Counter generation;  ///< of that snapshot's configuration
   std::array<Counter, static_cast<std::size_t>(DropReason::kCount)> drops;
 };
 

@@ -69,6 +69,8 @@ class FlowTable {
   [[nodiscard]] std::uint32_t size(FlowClass c) const noexcept { return wheel(c).size(); }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return static_cast<std::uint32_t>(flows_.size()); }
   [[nodiscard]] bool full() const noexcept { return free_ == kNoFlow && fresh_ == capacity(); }
+  /// Records from this number on have never been used.
+  [[nodiscard]] std::uint32_t used_records() const noexcept { return fresh_; }
   /// All memory of the table.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 

@@ -41,7 +41,8 @@ class PortPool {
   /// Gives a port back that the server may hold in TIME_WAIT, having read up to `server_read`.
   void give_back_lingering(base::Be16 port, base::Tick now, std::uint32_t server_read) noexcept;
 
-  [[nodiscard]] std::uint32_t available() const noexcept { return count_; }
+  /// Thread: any.
+  [[nodiscard]] std::uint32_t available() const noexcept { return __atomic_load_n(&count_, __ATOMIC_RELAXED); }
   [[nodiscard]] std::uint32_t total() const noexcept { return static_cast<std::uint32_t>(ring_.size()); }
   [[nodiscard]] std::size_t bytes() const noexcept { return ring_.size() * sizeof(Entry); }
 

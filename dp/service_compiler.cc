@@ -58,8 +58,10 @@ void set_bit(std::vector<std::uint64_t>& bits, std::uint16_t port) {
 /// One run of compile(): works on a copy of the registry.
 class ServiceCompiler::Build {
  public:
-  Build(Registry registry, const std::vector<bool>& in_use, unsigned workers)
-      : registry_(std::move(registry)), in_use_(in_use), workers_(workers) {}
+  Build(Registry registry, std::vector<bool> in_use, unsigned workers)
+      : registry_(std::move(registry)), in_use_(std::move(in_use)), workers_(workers) {
+    in_use_.resize(kMaxServers);
+  }
 
   base::Result<void> run(const config::ForwardingState& state, const KernelPorts& kernel_ports) {
     if (auto added = add_configured(state); !added) return added;
@@ -73,6 +75,7 @@ class ServiceCompiler::Build {
   }
 
   Registry registry_;
+  std::vector<bool> in_use_;
   std::shared_ptr<ServiceTables> tables_ = std::make_shared<ServiceTables>();
 
  private:
@@ -81,7 +84,12 @@ class ServiceCompiler::Build {
   base::Result<void> add_configured(const config::ForwardingState& state) {
     std::set<std::pair<base::Endpoint, config::Protocol>> endpoints;
     for (auto& [key, entry] : registry_.services) entry.value.draining = true;
-    for (auto& [key, entry] : registry_.servers) entry.value.draining = true;
+    for (auto& [key, entry] : registry_.servers) {
+      // A worker may give it a flow until it sees the new tables: in use until note_flows() has said
+      // otherwise since.
+      if (!entry.value.draining) in_use_[entry.slot] = true;
+      entry.value.draining = true;
+    }
     for (const config::ForwardingService& service : state.services) {
       if (!endpoints.insert({service.vip, service.protocol}).second) {
         return invalid(service, service.vip.to_string() + " belongs to another service already");
@@ -139,15 +147,13 @@ class ServiceCompiler::Build {
   /// Keeps what is no longer configured as long as it has flows.
   void drain_removed() {
     std::set<ServiceKey> needed;
-    std::erase_if(registry_.servers, [&](auto& item) {
-      auto& [key, entry] = item;
-      if (!entry.value.draining) return false;
-      const bool has_flows = entry.slot < in_use_.size() && in_use_[entry.slot];
-      if (!has_flows) return true;
+    std::erase_if(registry_.servers,
+                  [&](const auto& item) { return item.second.value.draining && !in_use_[item.second.slot]; });
+    for (auto& [key, entry] : registry_.servers) {
+      if (!entry.value.draining) continue;
       entry.value.weight = 0;
       needed.insert(std::get<0>(key));
-      return false;
-    });
+    }
     std::erase_if(registry_.services, [&](const auto& item) {
       return item.second.value.draining && !needed.contains(item.first);
     });
@@ -242,10 +248,10 @@ class ServiceCompiler::Build {
       }
       entry.value.pools = to.pools;
     }
-    // A pool outlives its configuration while a server that ever used it has flows: they give their ports
-    // back.
+    // A pool outlives its configuration while there is a server to which its ports may lead: flows give them
+    // back. back.
     std::erase_if(registry_.pools, [&](const auto& item) {
-      return !used.contains(item.first) && !any_flow_towards(std::get<2>(item.first));
+      return !used.contains(item.first) && !has_server_at(std::get<2>(item.first));
     });
     for (const auto& [key, entry] : registry_.pools) {
       if (tables_->pools.size() < (entry.slot + std::size_t{1}) * workers_) {
@@ -259,11 +265,9 @@ class ServiceCompiler::Build {
     return {};
   }
 
-  bool any_flow_towards(const base::Endpoint& endpoint) const {
-    return std::any_of(registry_.servers.begin(), registry_.servers.end(), [&](const auto& item) {
-      const auto& entry = item.second;
-      return entry.value.endpoint == endpoint && entry.slot < in_use_.size() && in_use_[entry.slot];
-    });
+  bool has_server_at(const base::Endpoint& endpoint) const {
+    return std::any_of(registry_.servers.begin(), registry_.servers.end(),
+                       [&](const auto& item) { return item.second.value.endpoint == endpoint; });
   }
 
   std::uint16_t pool_slot(const PoolKey& key, config::PortRange range) {
@@ -283,7 +287,7 @@ class ServiceCompiler::Build {
       for (const config::Protocol protocol : {config::Protocol::tcp, config::Protocol::udp}) {
         auto& bits = address.excluded[protocol == config::Protocol::udp ? 1 : 0];
         bits.assign(65536 / 64, 0);
-        kernel_ports.each(address.address, protocol, [&](std::uint16_t port) { set_bit(bits, port); });
+        for (const std::uint16_t port : kernel_ports.excluded(protocol, address.address)) set_bit(bits, port);
         for (const auto& [key, entry] : registry_.services) {
           const config::ForwardingService& service = entry.value.service;
           if (service.vip.address == address.address && service.protocol == protocol)
@@ -326,7 +330,6 @@ class ServiceCompiler::Build {
     tables_->by_port = ServiceIndex(keys, slots);
   }
 
-  const std::vector<bool>& in_use_;
   unsigned workers_;
   std::map<base::IpAddress, std::uint16_t> numbers_;
   std::vector<std::uint16_t> next_service_, next_server_, next_pool_;  // free slots, highest first
@@ -337,6 +340,7 @@ base::Result<std::shared_ptr<const ServiceTables>> ServiceCompiler::compile(
   Build build(registry_, in_use_, workers_);
   if (auto done = build.run(state, kernel_ports); !done) return std::move(done).error();
   registry_ = std::move(build.registry_);
+  in_use_ = std::move(build.in_use_);
   servers_by_slot_.assign(build.tables_->servers.size(), nullptr);
   for (const auto& [key, entry] : registry_.servers) servers_by_slot_[entry.slot] = &entry.value;
   services_by_slot_.assign(build.tables_->services.size(), nullptr);
@@ -346,9 +350,10 @@ base::Result<std::shared_ptr<const ServiceTables>> ServiceCompiler::compile(
 
 bool ServiceCompiler::note_flows(std::vector<bool> in_use) {
   in_use_ = std::move(in_use);
+  in_use_.resize(kMaxServers);
   return std::any_of(registry_.servers.begin(), registry_.servers.end(), [&](const auto& item) {
     const auto& entry = item.second;
-    return entry.value.draining && (entry.slot >= in_use_.size() || !in_use_[entry.slot]);
+    return entry.value.draining && !in_use_[entry.slot];
   });
 }
 

@@ -48,7 +48,8 @@ class ServiceCompiler {
   [[nodiscard]] const std::vector<const ServiceSlot*>& services() const noexcept { return services_by_slot_; }
 
   /// Says which server slots have flows; compile() frees draining ones that have none. True when it would
-  /// free any.
+  /// free any. Pre: every worker runs the tables compiled last, else one may just be giving a server its
+  /// first flow.
   bool note_flows(std::vector<bool> in_use);
 
  private:

@@ -95,7 +95,8 @@ struct ServiceTables {
 };
 
 struct Snapshot {
-  std::uint64_t generation = 0;
+  std::uint64_t serial = 0;      ///< rises with every one published
+  std::uint64_t generation = 0;  ///< of the ForwardingState that it carries out
   unsigned workers = 1;
   std::shared_ptr<const ServiceTables> services;
   std::shared_ptr<const AdjacencyTable> next_hops;

@@ -6,7 +6,8 @@ namespace sluice::dp {
 
 base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsigned workers,
                                                                const config::Dataplane& limits,
-                                                               const FlowHash::Seed& seed, base::Tick now) {
+                                                               const FlowHash::Seed& seed,
+                                                               AdjacencyUse& hop_use, base::Tick now) {
   const FlowHash hash(seed);
   auto v4 = FlowTable<base::Family::v4>::create(limits.flows_per_worker, hash, now);
   if (!v4) return std::move(v4).error();
@@ -27,7 +28,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsi
       .resets = TokenBucket(limits.rst_per_second, limits.rst_per_second, now),
       .icmp_errors = TokenBucket(limits.icmp_per_second, limits.icmp_per_second, now),
       .counters = {},
-      .hop_use = std::make_unique<AdjacencyUse>(),
+      .hop_use = &hop_use,
       .neighbour_requests = std::make_unique<SpscQueue<NeighbourRequest, 256>>(),
       .ports = {},
       .peers = {},

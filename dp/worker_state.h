@@ -28,7 +28,8 @@ struct WorkerState {
   /// Maps all memory that the worker will ever use. Errors: exhausted.
   static base::Result<std::unique_ptr<WorkerState>> create(unsigned id, unsigned workers,
                                                            const config::Dataplane& limits,
-                                                           const FlowHash::Seed& seed, base::Tick now);
+                                                           const FlowHash::Seed& seed, AdjacencyUse& hop_use,
+                                                           base::Tick now);
 
   unsigned id = 0;
   unsigned workers = 1;
@@ -43,7 +44,7 @@ struct WorkerState {
   TokenBucket icmp_errors;              ///< ICMP errors that sluice originates
   std::uint16_t next_ip_id = 0;         ///< of packets that sluice originates
   WorkerCounters counters;
-  std::unique_ptr<AdjacencyUse> hop_use;  ///< which next hops towards clients are in use
+  AdjacencyUse* hop_use = nullptr;  ///< which next hops towards clients are in use
   /// Next hops that are not known yet, asked of the control thread. A request that finds it full is repeated
   /// with the next packet.
   std::unique_ptr<SpscQueue<NeighbourRequest, 256>> neighbour_requests;

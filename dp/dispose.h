@@ -1,0 +1,66 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <rte_mbuf.h>
+
+#include "base/clock.h"
+#include "dp/counters.h"
+#include "dp/handover.h"
+#include "dp/packet.h"
+#include "dp/parking.h"
+#include "dp/ports.h"
+#include "dp/snapshot.h"
+#include "dp/worker_state.h"
+
+namespace sluice::dp {
+
+/// What a worker counts for a port's twin.
+struct TwinCounters {
+  Counter punted;     ///< to the kernel
+  Counter from_twin;  ///< from the kernel, out of the port
+};
+
+/// The end of every packet: sends it, gives it to the kernel, hands it over, parks it or drops it with a
+/// counted reason. The only place that lets go of an mbuf; each leaves here exactly once. Thread: its worker.
+class Disposer {
+ public:
+  Disposer(WorkerState& worker, PortSet& ports, Handover& handover);
+
+  /// Acts on the verdicts. `since`: when the packets were parked first, for those that come from the parking.
+  void dispose(std::span<Packet> burst, const Snapshot& snapshot, base::Tick since) noexcept;
+  /// Sends what the twin's kernel sent out of the port.
+  void send_for_kernel(std::uint16_t port, rte_mbuf** mbufs, std::uint16_t count) noexcept;
+  /// Sends what dispose() has gathered. Call after each burst.
+  void flush() noexcept;
+
+  [[nodiscard]] Parking& parking() noexcept { return parking_; }
+  [[nodiscard]] const TwinCounters& twin_counters(std::uint16_t port) const noexcept {
+    return twin_counters_[port];
+  }
+
+ private:
+  /// Frames that wait for one transmit call.
+  struct Outbox {
+    static constexpr std::uint16_t kRoom = 64;
+    std::uint16_t count = 0;
+    std::array<rte_mbuf*, kRoom> mbufs;
+  };
+
+  void drop(rte_mbuf* mbuf, DropReason reason) noexcept;
+  void punt(const Packet& packet) noexcept;
+  void post(Outbox& box, WorkerQueues& queues, DropReason full, rte_mbuf* mbuf) noexcept;
+  void send(Outbox& box, WorkerQueues& queues, DropReason full) noexcept;
+
+  WorkerState& worker_;
+  PortSet& ports_;
+  Handover& handover_;
+  Parking parking_;
+  std::vector<Outbox> to_nic_, to_twin_;  ///< by port
+  std::vector<TwinCounters> twin_counters_;
+};
+
+}  // namespace sluice::dp

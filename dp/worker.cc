@@ -1,0 +1,175 @@
+#include "dp/worker.h"
+
+#include <ctime>
+
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_prefetch.h>
+
+#include "dp/flow_life.h"
+
+namespace sluice::dp {
+namespace {
+
+constexpr std::uint32_t kExpiryBudget = 64;  // flows looked at per round: bounds a round's length
+constexpr std::uint32_t kQuerySlice = 256;   // flow records listed per round
+constexpr std::uint32_t kRoundsBeforeSleep = 64;
+constexpr long kLongestSleepNs = 50'000;
+
+}  // namespace
+
+Worker::Worker(WorkerState& state, WorkerShared& shared, PortSet& ports, Handover& handover,
+               config::IdlePolicy idle)
+    : state_(state),
+      shared_(shared),
+      ports_(ports),
+      handover_(handover),
+      disposer_(state, ports, handover),
+      idle_(idle) {
+  for (const auto& port : ports.ports()) {
+    for (const std::uint16_t ethdev : port->ethdevs()) port_of_ethdev_[ethdev] = port->index();
+    state.ports.push_back({port->mac(), port->twin() != nullptr});
+  }
+}
+
+bool Worker::ask(FlowQuery* query) noexcept {
+  FlowQuery* none = nullptr;
+  return query_.compare_exchange_strong(none, query, std::memory_order_release, std::memory_order_relaxed);
+}
+
+void Worker::run() noexcept {
+  ::rte_rcu_qsbr_thread_register(shared_.quiescence, state_.id);
+  ::rte_rcu_qsbr_thread_online(shared_.quiescence, state_.id);
+  const std::uint64_t start = ::rte_rdtsc();
+  while (!shared_.stop.load(std::memory_order_relaxed)) {
+    const std::uint64_t tsc = ::rte_rdtsc();
+    const base::Tick now = tick_at(tsc, shared_);
+    const Snapshot& snapshot = *shared_.snapshot.load(std::memory_order_acquire);
+    if (snapshot.serial != seen_serial_) {
+      seen_serial_ = snapshot.serial;
+      state_.counters.serial.set(snapshot.serial);
+      state_.counters.generation.set(snapshot.generation);
+      retry_parked(snapshot, now);
+    }
+    const std::uint32_t work = poll_ports(snapshot, now) + poll_workers(snapshot, now);
+    if (now != last_housekeeping_) housekeeping(snapshot, now);
+    ::rte_rcu_qsbr_quiescent(shared_.quiescence, state_.id);
+    state_.counters.total_cycles.set(tsc - start);
+    if (work != 0) {
+      idle_rounds_ = 0;
+      state_.counters.bursts.add(1);
+      state_.counters.busy_cycles.add(::rte_rdtsc() - tsc);
+    } else {
+      state_.counters.empty_polls.add(1);
+      rest();
+    }
+  }
+  ::rte_rcu_qsbr_thread_offline(shared_.quiescence, state_.id);
+  ::rte_rcu_qsbr_thread_unregister(shared_.quiescence, state_.id);
+}
+
+std::uint32_t Worker::poll_ports(const Snapshot& snapshot, base::Tick now) noexcept {
+  const auto id = static_cast<std::uint16_t>(state_.id);
+  std::array<rte_mbuf*, kBurst> mbufs;
+  std::uint32_t work = 0;
+  for (const auto& port : ports_.ports()) {
+    const std::uint16_t count = port->nic().receive(id, mbufs.data(), kBurst);
+    if (count != 0) handle(mbufs.data(), count, Origin::port, snapshot, now);
+    work += count + port->nic().flush(id);
+    WorkerQueues* twin = port->twin();
+    if (twin == nullptr) continue;
+    const std::uint16_t from_kernel = twin->receive(id, mbufs.data(), kBurst);
+    if (from_kernel != 0) {
+      disposer_.send_for_kernel(port->index(), mbufs.data(), from_kernel);
+      disposer_.flush();
+    }
+    work += from_kernel + twin->flush(id);
+  }
+  return work;
+}
+
+std::uint32_t Worker::poll_workers(const Snapshot& snapshot, base::Tick now) noexcept {
+  std::array<rte_mbuf*, kBurst> mbufs;
+  std::uint32_t work = 0;
+  for (unsigned from = 0; from < handover_.workers(); ++from) {
+    if (from == state_.id) continue;
+    const std::uint16_t count = handover_.pop(from, state_.id, mbufs.data(), kBurst);
+    if (count != 0) handle(mbufs.data(), count, Origin::worker, snapshot, now);
+    work += count;
+  }
+  return work;
+}
+
+void Worker::handle(rte_mbuf** mbufs, std::uint16_t count, Origin origin, const Snapshot& snapshot,
+                    base::Tick now) noexcept {
+  std::array<Packet, kBurst> packets;
+  for (std::uint16_t i = 0; i < count; ++i) ::rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
+  for (std::uint16_t i = 0; i < count; ++i) {
+    rte_mbuf* m = mbufs[i];
+    packets[i].bytes = {rte_pktmbuf_mtod(m, std::byte*), m->data_len};
+    packets[i].mbuf = m;
+    packets[i].frame_length = m->pkt_len;
+    packets[i].headroom = m->data_off;
+    packets[i].in_port = port_of_ethdev_[m->port];
+  }
+  const std::span burst(packets.data(), count);
+  if (origin == Origin::port) state_.counters.packets.add(count);
+  process_burst(burst, origin, snapshot, state_, now);
+  disposer_.dispose(burst, snapshot, now);
+  disposer_.flush();
+}
+
+/// The tables have changed: what waited for a next hop may go now, or has waited too long.
+void Worker::retry_parked(const Snapshot& snapshot, base::Tick now) noexcept {
+  if (disposer_.parking().size() == 0) return;
+  std::array<Parking::Place, Parking::kPlaces> places;
+  const std::uint32_t count = disposer_.parking().take_all(places);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    rte_mbuf* m = places[i].mbuf;
+    Packet packet{.bytes = {rte_pktmbuf_mtod(m, std::byte*), m->data_len},
+                  .mbuf = m,
+                  .frame_length = m->pkt_len,
+                  .headroom = m->data_off,
+                  .in_port = port_of_ethdev_[m->port],
+                  .meta = {}};
+    const std::span one(&packet, 1);
+    if (now - places[i].since > Parking::kPatienceMs) {
+      packet.drop(DropReason::neighbour_timeout);
+    } else {
+      process_burst(one, Origin::worker, snapshot, state_, now);
+    }
+    disposer_.dispose(one, snapshot, places[i].since);
+  }
+  disposer_.flush();
+}
+
+void Worker::housekeeping(const Snapshot& snapshot, base::Tick now) noexcept {
+  constexpr std::uint32_t kParkedRetryMs = 100;  // for their patience, should no table come
+  if (now.ms / kParkedRetryMs != last_housekeeping_.ms / kParkedRetryMs) retry_parked(snapshot, now);
+  last_housekeeping_ = now;
+  expire_flows(snapshot, state_, now, kExpiryBudget);
+  if (FlowQuery* query = query_.load(std::memory_order_acquire)) {
+    if (query->advance(state_, now, kQuerySlice)) query_.store(nullptr, std::memory_order_release);
+  }
+  state_.counters.flows.set(state_.flows_v4.size() + std::uint64_t{state_.flows_v6.size()});
+  state_.counters.half_open.set(state_.flows_v4.size(FlowClass::half_open) +
+                                std::uint64_t{state_.flows_v6.size(FlowClass::half_open)});
+}
+
+/// Nothing to do: first only a pause, then sleeps that grow to 50 µs, so that an idle balancer leaves the CPU
+/// to others.
+void Worker::rest() noexcept {
+  ++idle_rounds_;
+  if (idle_ == config::IdlePolicy::poll || idle_rounds_ < kRoundsBeforeSleep) {
+    ::rte_pause();
+    return;
+  }
+  const std::uint32_t beyond = idle_rounds_ - kRoundsBeforeSleep;
+  const long ns = beyond >= 50 ? kLongestSleepNs : static_cast<long>(beyond) * 1000 + 1;
+  const timespec duration{0, ns};
+  // An early end by a signal (net_tap raises them) is as good as a full sleep.
+  (void)::nanosleep(&duration, nullptr);
+}
+
+}  // namespace sluice::dp
