@@ -1,0 +1,131 @@
+#include "cp/show.h"
+
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <json/json.h>
+
+namespace sluice::cp {
+namespace {
+
+using namespace std::chrono_literals;
+
+Json::Value tree_of(const std::string& text) {
+  Json::Value value;
+  std::string errors;
+  const std::unique_ptr<Json::CharReader> reader(Json::CharReaderBuilder().newCharReader());
+  EXPECT_TRUE(reader->parse(text.data(), text.data() + text.size(), &value, &errors)) << errors;
+  return value;
+}
+
+/// Service "web": a (checked), b (checked), z (weight 0). The data plane reports a, and one that drains.
+class ShowTest : public testing::Test {
+ protected:
+  static config::Server server(const char* name, const char* endpoint, std::uint16_t weight) {
+    config::Server server;
+    server.name = name;
+    server.endpoint = *base::Endpoint::parse(endpoint);
+    server.weight = weight;
+    server.check.type = weight > 0 ? config::CheckType::tcp : config::CheckType::none;
+    return server;
+  }
+  static config::Config web() {
+    config::Config config;
+    config::Service& service = config.services.emplace_back();
+    service.name = "web";
+    service.vip = *base::Endpoint::parse("192.0.2.1:80");
+    service.servers = {server("a", "10.0.0.1:80", 100), server("b", "10.0.0.2:80", 100),
+                       server("z", "10.0.0.3:80", 0)};
+    return config;
+  }
+  void SetUp() override {
+    config::ServiceReport& service = report_.services.emplace_back();
+    service.name = "web";
+    service.counters.connections_new = 42;
+    config::ServerReport& a = service.servers.emplace_back();
+    a.name = "a";
+    a.endpoint = *base::Endpoint::parse("10.0.0.1:80");
+    a.weight = 100;
+    a.next_hop = "02:00:00:00:00:01 via lan";
+    a.counters.connections_current = 7;
+    config::ServerReport& gone = service.servers.emplace_back();
+    gone.name = "b";
+    gone.endpoint = *base::Endpoint::parse("10.0.0.99:80");
+    gone.draining = true;
+  }
+
+  TimePoint start_{};
+  Controller controller_{web(), start_};
+  config::DataplaneReport report_;
+};
+
+TEST_F(ShowTest, ServersMergeHealthAndCounters) {
+  controller_.record({0, 0}, {CheckStatus::l4_refused, "Connection refused", 3ms}, start_ + 10s);
+  const Json::Value servers = tree_of(servers_json(controller_, report_, {}, start_ + 15s));
+  ASSERT_EQ(servers.size(), 4U);
+  const Json::Value& a = servers[0];
+  EXPECT_EQ(a["service"].asString(), "web");
+  EXPECT_EQ(a["name"].asString(), "a");
+  EXPECT_EQ(a["status"].asString(), "DOWN");
+  EXPECT_EQ(a["configured_weight"].asUInt(), 100U);
+  EXPECT_EQ(a["last_change_ms"].asUInt64(), 5000U);
+  EXPECT_EQ(a["check"]["status"].asString(), "L4CON");
+  EXPECT_EQ(a["check"]["info"].asString(), "Connection refused");
+  EXPECT_EQ(a["check"]["age_ms"].asUInt64(), 5000U);
+  EXPECT_EQ(a["counters"]["connections_current"].asUInt64(), 7U);
+  EXPECT_EQ(a["next_hop"].asString(), "02:00:00:00:00:01 via lan");
+}
+
+TEST_F(ShowTest, ServerUnknownToTheDataPlaneHasZeroCounters) {
+  const Json::Value servers = tree_of(servers_json(controller_, report_, {}, start_));
+  EXPECT_EQ(servers[1]["endpoint"].asString(), "10.0.0.2:80");
+  EXPECT_EQ(servers[1]["status"].asString(), "UP");
+  EXPECT_EQ(servers[1]["check"]["status"].asString(), "INI");
+  EXPECT_EQ(servers[1]["counters"]["connections_current"].asUInt64(), 0U);
+}
+
+TEST_F(ShowTest, WeightZeroIsDrainAndDrainingIsRemoved) {
+  const Json::Value servers = tree_of(servers_json(controller_, report_, {}, start_));
+  EXPECT_EQ(servers[2]["status"].asString(), "DRAIN");
+  EXPECT_EQ(servers[2]["check"]["type"].asString(), "none");
+  EXPECT_EQ(servers[3]["status"].asString(), "REMOVED");
+  EXPECT_EQ(servers[3]["endpoint"].asString(), "10.0.0.99:80");
+}
+
+TEST_F(ShowTest, FilterNarrows) {
+  config::FlowFilter filter;
+  filter.server = "a";
+  EXPECT_EQ(tree_of(servers_json(controller_, report_, filter, start_)).size(), 1U);
+  filter.service = "other";
+  EXPECT_EQ(tree_of(servers_json(controller_, report_, filter, start_)).size(), 0U);
+  EXPECT_EQ(tree_of(services_json(controller_, report_, filter)).size(), 0U);
+}
+
+TEST_F(ShowTest, ServiceIsDegradedThenDown) {
+  Json::Value service = tree_of(services_json(controller_, report_, {}))[0];
+  EXPECT_EQ(service["status"].asString(), "UP");
+  EXPECT_EQ(service["counters"]["connections_new"].asUInt64(), 42U);
+  controller_.record({0, 0}, {CheckStatus::l4_timeout, "", 1s}, start_);
+  service = tree_of(services_json(controller_, report_, {}))[0];
+  EXPECT_EQ(service["status"].asString(), "DEGRADED");
+  EXPECT_EQ(service["servers_active"].asUInt(), 1U);
+  EXPECT_EQ(service["servers_total"].asUInt(), 3U);
+  controller_.record({0, 1}, {CheckStatus::l4_timeout, "", 1s}, start_);
+  EXPECT_EQ(tree_of(services_json(controller_, report_, {}))[0]["status"].asString(), "DOWN");
+}
+
+TEST_F(ShowTest, InfoTellsOfAMissingDataPlane) {
+  ProcessView process;
+  process.config_file = "sluice.json";
+  process.data_plane_trouble = "the data plane is not there";
+  const Json::Value info = tree_of(info_json(controller_, process, nullptr));
+  EXPECT_FALSE(info["data_plane"]["connected"].asBool());
+  EXPECT_EQ(info["data_plane"]["trouble"].asString(), "the data plane is not there");
+  EXPECT_FALSE(info["data_plane"].isMember("pid"));
+  EXPECT_EQ(info["generation"]["wanted"].asUInt64(), 1U);
+  EXPECT_EQ(info["servers_up"].asUInt(), 3U);
+}
+
+}  // namespace
+}  // namespace sluice::cp
