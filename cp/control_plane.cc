@@ -48,12 +48,13 @@ base::Result<void> run_control_plane(config::Config config, const std::filesyste
     const std::size_t services = config.services.size();
     const std::size_t servers = count_servers(config);
 
-    auto cli = CliServer::listen(io.get_executor(), runtime_dir / "cp.sock");
-    if (!cli) return cli.error();
+    // Before there is a socket that a signal could leave behind.
     asio::signal_set signals(io, SIGTERM, SIGINT);
     signals.async_wait([&io](const boost::system::error_code& error, int) {
       if (!error) io.stop();
     });
+    auto cli = CliServer::listen(io.get_executor(), runtime_dir / "cp.sock");
+    if (!cli) return cli.error();
 
     Controller controller(std::move(config), std::chrono::steady_clock::now());
     DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller);

@@ -39,9 +39,9 @@ Supervisor::Supervisor(Program data_plane, Program control_plane, std::filesyste
 
 base::Result<void> Supervisor::run() {
   try {
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) signals_.add(signal);
     auto socket = ReadySocket::open(io_.get_executor(), notify_path_);
     if (!socket) return socket.error();
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) signals_.add(signal);
     std::exception_ptr broken;
     asio::co_spawn(io_, take_notices(*socket), asio::detached);
     asio::co_spawn(io_, take_signals(), asio::detached);
