@@ -7,6 +7,12 @@ using base::at;
 using base::Family;
 using base::IpProto;
 
+/// IPv6 extension headers that are stepped over (RFC 8200 §4).
+constexpr bool is_extension(IpProto next) noexcept {
+  return next == IpProto::hop_by_hop || next == IpProto::ipv6_route || next == IpProto::ipv6_dest ||
+         next == IpProto::ipv6_fragment;
+}
+
 void parse_l4(Packet& packet) noexcept {
   Meta& meta = packet.meta;
   const std::span<const std::byte> bytes = packet.bytes;
@@ -117,6 +123,10 @@ IpLayout walk_ip<Family::v6>(std::span<const std::byte> bytes, std::size_t l3_of
   for (unsigned headers = 0;; ++headers) {
     layout.proto = next;
     layout.l4_offset = static_cast<std::uint16_t>(offset);
+    if (headers == kMaxExtensionHeaders && is_extension(next)) {
+      layout.problem = DropReason::too_many_headers;
+      return layout;
+    }
     switch (next) {
       case IpProto::hop_by_hop:
       case IpProto::ipv6_route:
@@ -149,11 +159,6 @@ IpLayout walk_ip<Family::v6>(std::span<const std::byte> bytes, std::size_t l3_of
         break;
       }
       default: return layout;
-    }
-    if (headers + 1 == kMaxExtensionHeaders) {
-      layout.proto = next;
-      layout.problem = DropReason::too_many_headers;
-      return layout;
     }
   }
 }
