@@ -11,25 +11,31 @@ namespace sluice::dp {
 
 /// Which flows are to be looked at when: slots of 128 ms, one turn 131 s. A packet only stores "last seen";
 /// the flow is moved on when its slot comes up. A time beyond one turn hangs in the farthest slot and is
-/// moved on from there. Links live in FlowDetail, so nothing is allocated. Thread: its worker.
+/// moved on from there. Slots are counted from the last one served, not from now: however far serving lags
+/// behind, a flow that is moved on never lands in the slot that it came from. Within a slot flows stand in
+/// the order in which they came. Links live in FlowDetail, so nothing is allocated. Thread: its worker.
 class TimerWheel {
  public:
   static constexpr std::uint32_t kSlots = 1024;
   static constexpr std::uint32_t kSlotMs = 128;
 
-  explicit TimerWheel(base::Tick now) noexcept : served_{now.ms - now.ms % kSlotMs} { heads_.fill(kNoFlow); }
+  explicit TimerWheel(base::Tick now) noexcept : served_{now.ms - now.ms % kSlotMs} {
+    heads_.fill(kNoFlow);
+    tails_.fill(kNoFlow);
+  }
 
   /// Pre: `flow` hangs in no wheel.
   void add(FlowDetail* details, std::uint32_t flow, base::Tick now, base::Tick due) noexcept {
     const std::int32_t wait = due - now;
     const std::uint32_t slots = wait <= 0 ? 1 : static_cast<std::uint32_t>(wait) / kSlotMs + 1;
-    const std::uint16_t slot = slot_of(now + (slots < kSlots - 1 ? slots : kSlots - 1) * kSlotMs);
+    const std::uint32_t ahead = ((now + slots * kSlotMs).ms - served_.ms) / kSlotMs;
+    const std::uint16_t slot = slot_of(served_ + (ahead < kSlots - 1 ? ahead : kSlots - 1) * kSlotMs);
     FlowDetail& detail = details[flow];
     detail.wheel_slot = slot;
-    detail.prev = kNoFlow;
-    detail.next = heads_[slot];
-    if (detail.next != kNoFlow) details[detail.next].prev = flow;
-    heads_[slot] = flow;
+    detail.prev = tails_[slot];
+    detail.next = kNoFlow;
+    (detail.prev != kNoFlow ? details[detail.prev].next : heads_[slot]) = flow;
+    tails_[slot] = flow;
     occupied_[slot / 64] |= std::uint64_t{1} << (slot % 64);
     ++size_;
   }
@@ -44,7 +50,7 @@ class TimerWheel {
       if (detail.next == kNoFlow)
         occupied_[detail.wheel_slot / 64] &= ~(std::uint64_t{1} << (detail.wheel_slot % 64));
     }
-    if (detail.next != kNoFlow) details[detail.next].prev = detail.prev;
+    (detail.next != kNoFlow ? details[detail.next].prev : tails_[detail.wheel_slot]) = detail.prev;
     detail.next = detail.prev = kNoFlow;
     --size_;
   }
@@ -60,7 +66,7 @@ class TimerWheel {
     return kNoFlow;
   }
 
-  /// A flow of those that come up soonest, or kNoFlow when the wheel is empty.
+  /// The flow that came first of those in the slot that comes up soonest, or kNoFlow when the wheel is empty.
   [[nodiscard]] std::uint32_t soonest() const noexcept {
     if (size_ == 0) return kNoFlow;
     const std::uint32_t start = slot_of(served_ + kSlotMs);
@@ -85,7 +91,7 @@ class TimerWheel {
   base::Tick served_;  ///< start of the last slot served
   std::uint32_t size_ = 0;
   std::array<std::uint64_t, kSlots / 64> occupied_{};
-  std::array<std::uint32_t, kSlots> heads_;
+  std::array<std::uint32_t, kSlots> heads_, tails_;
 };
 
 }  // namespace sluice::dp
