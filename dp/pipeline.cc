@@ -28,8 +28,12 @@ void process_burst(std::span<Packet> burst, Origin origin, const Snapshot& snaps
   // All buckets first, then all records: the misses of a burst overlap instead of adding up.
   each_pending(burst, [&]<base::Family F>(Packet& p) { worker.flows<F>().prefetch_bucket(p.meta.hash); });
   each_pending(burst, [&]<base::Family F>(Packet& p) { worker.flows<F>().prefetch_record(p.meta.hash); });
-  each_pending(burst, [&]<base::Family F>(Packet& p) { track<F>(p, snapshot, worker, now); });
-  each_pending(burst, [&]<base::Family F>(Packet& p) { rewrite<F>(p, snapshot, worker, now); });
+  // One after the other: a packet that ends a flow gives its record to the next new one, so that no packet
+  // before it may still be on its way to be rewritten by that record.
+  each_pending(burst, [&]<base::Family F>(Packet& p) {
+    track<F>(p, snapshot, worker, now);
+    if (p.pending()) rewrite<F>(p, snapshot, worker, now);
+  });
 }
 
 }  // namespace sluice::dp
