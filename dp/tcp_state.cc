@@ -19,7 +19,7 @@ constexpr std::array<std::array<Row, kStates>, 2> kNext{{
         /* unused       */ {S::unused, S::unused, S::unused, S::unused, S::unused},
         /* udp_opening  */ {S::udp_opening, S::udp_opening, S::udp_opening, S::udp_opening, S::udp_opening},
         /* udp_open     */ {S::udp_open, S::udp_open, S::udp_open, S::udp_open, S::udp_open},
-        /* syn_sent     */ {S::syn_sent, S::syn_sent, S::syn_received, S::fin_client, S::reset},
+        /* syn_sent     */ {S::syn_sent, S::syn_sent, S::syn_received, S::syn_sent, S::reset},
         /* syn_received */ {S::established, S::syn_received, S::established, S::fin_client, S::reset},
         /* established  */ {S::established, S::established, S::established, S::fin_client, S::reset},
         /* fin_client   */ {S::fin_client, S::fin_client, S::fin_client, S::fin_client, S::reset},

@@ -45,7 +45,20 @@ bool reset_is_legal(const Flow<F>& flow, Direction d, const base::TcpHdr& tcp, s
   }
   const bool acked_known = other == Direction::to_client || (flow.flags & Flow<F>::kClientAcked) != 0;
   if (!acked_known) return seq_at_or_before(seq, flow.end[index(d)]);
-  return seq_at_or_before(flow.acked[index(other)], seq) && seq_at_or_before(seq, flow.end[index(d)]);
+  const std::uint32_t first = flow.acked[index(other)];
+  const std::uint32_t last = flow.end[index(d)];
+  return seq_at_or_before(first, last) && seq - first <= last - first;
+}
+
+/// Ends no handshake: a segment of the client that does not acknowledge the server's SYN (RFC 9293 §3.10.7.4,
+/// SYN-RECEIVED). Whoever cannot read the SYN-ACK must not be able to make a half-open flow last.
+template <Family F>
+bool is_blind(const Flow<F>& flow, const FlowDetail& detail, Direction d, const base::TcpHdr& tcp,
+              std::uint32_t ack) noexcept {
+  if (flow.state != FlowState::syn_received || d != Direction::to_server) return false;
+  const Direction other = reverse(d);
+  return !tcp.flags.ack() || !seq_before(detail.first[index(other)], ack) ||
+         !seq_at_or_before(ack, flow.end[index(other)]);
 }
 
 template <Family F>
@@ -84,14 +97,19 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
   std::uint32_t& end = flow.end[index(d)];
   const std::uint32_t segment_end = seq + sequence_length(*tcp, length);
   const bool opens = tcp->flags.syn() && before <= FlowState::syn_received;
+  // A late copy of the first SYN-ACK reopens nothing: a new connection has another number.
   const bool reopens = event == TcpEvent::syn_ack && d == Direction::to_client &&
-                       (before == FlowState::closing || before == FlowState::time_wait);
+                       (before == FlowState::closing || before == FlowState::time_wait) &&
+                       seq != detail.first[index(d)];
   if (opens || reopens) {
     if (d == Direction::to_client || seq != detail.first[index(d)]) detail.first[index(d)] = seq;
     end = segment_end;
     set_window_scale(flow, d, segment);
-    if (reopens) flow.end[index(other)] = ack;
-  } else if (seq_before(end, segment_end)) {
+    if (reopens) {
+      flow.end[index(other)] = ack;
+      flow.flags &= static_cast<std::uint8_t>(~(Flow<F>::kClientAcked | Flow<F>::kServerClosedFirst));
+    }
+  } else if (!tcp->flags.syn() && seq_before(end, segment_end)) {
     // Sent beyond the other side's window: not believed, else a blind segment could shift what counts as in
     // order.
     const std::uint32_t room = std::max<std::uint32_t>(scaled_window(flow, other), 0xffff);
@@ -109,8 +127,15 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
   }
 
   const bool legal_fin = event != TcpEvent::fin || seq_at_or_before(segment_end, end);
-  if (legal_fin) flow.state = next_state(flow.state, d, event);
-  if (flow.state == FlowState::fin_server && before != FlowState::fin_server) {
+  if (legal_fin && (event != TcpEvent::syn_ack || before <= FlowState::syn_received || reopens) &&
+      !is_blind(flow, detail, d, *tcp, ack)) {
+    flow.state = next_state(flow.state, d, event);
+  }
+  // When both close at once, both go through TIME_WAIT (RFC 9293 §3.6): the server's FIN then does not
+  // acknowledge the client's.
+  const bool crossing = before == FlowState::fin_client && flow.state == FlowState::closing &&
+                        seq_before(ack, flow.end[index(other)]);
+  if ((flow.state == FlowState::fin_server && before != FlowState::fin_server) || crossing) {
     flow.flags |= Flow<F>::kServerClosedFirst;
   }
   if (flow.state == FlowState::closing && all_acknowledged(flow)) flow.state = FlowState::time_wait;
