@@ -47,7 +47,8 @@ const Adjacency* next_hop(Packet& packet, Flow<F>& flow, const Snapshot& snapsho
   AdjacencyId id = kNoAdjacency;
   if (packet.meta.direction == Direction::to_server) {
     id = snapshot.server_hops[flow.server_slot];
-  } else if (flow.client_hop != kNoAdjacency && flow.hop_epoch == static_cast<std::uint16_t>(hops.epoch())) {
+  } else if (flow.client_hop != kNoAdjacency && flow.hop_epoch == static_cast<std::uint16_t>(hops.epoch()) &&
+             hops.adjacency(flow.client_hop).state != AdjacencyState::gone) {
     id = flow.client_hop;
   } else {
     const Resolution resolution = hops.template resolve<F>(flow.client);
