@@ -40,6 +40,8 @@ class KernelPorts {
   /// All that are left out on `address`, ascending, each once.
   [[nodiscard]] std::vector<std::uint16_t> excluded(config::Protocol protocol,
                                                     const base::IpAddress& address) const;
+  /// In the ephemeral range, and not reserved.
+  [[nodiscard]] bool is_ephemeral(std::uint16_t port) const noexcept { return ephemeral_.test(port); }
   friend bool operator==(const KernelPorts&, const KernelPorts&) = default;
 
  private:

@@ -19,11 +19,13 @@ bool is_excluded(std::span<const std::uint64_t> excluded, std::uint16_t port) no
 
 }  // namespace
 
-PortPool::PortPool(config::PortRange range, unsigned worker, unsigned workers) {
+PortPool::PortPool(config::PortRange range, unsigned worker, unsigned workers,
+                   std::span<const std::uint64_t> excluded) {
   ring_.reserve(range.size() / workers + 1);
   for (std::uint32_t port = range.first; port <= range.last; ++port) {
     const auto p = static_cast<std::uint16_t>(port);
-    if (owner_of_port(base::Be16{p}, workers) == worker) ring_.push_back({p, 0, 0});
+    if (owner_of_port(base::Be16{p}, workers) != worker || is_excluded(excluded, p)) continue;
+    ring_.push_back({p, 0, 0});
   }
   count_ = static_cast<std::uint32_t>(ring_.size());
 }

@@ -25,8 +25,11 @@ class PortPool {
   /// MSL).
   static constexpr std::uint32_t kServerTimeWaitSeconds = 240;
 
-  /// The ports of `range` that belong to `worker` of `workers`.
-  PortPool(config::PortRange range, unsigned worker, unsigned workers);
+  /// The ports of `range` that belong to `worker` of `workers`, less those set in `excluded` (a bit per port;
+  /// empty: none): long stretches that are never to be had, as the kernel's ephemeral ports, are no part of
+  /// the pool, so that take() need not step over them.
+  PortPool(config::PortRange range, unsigned worker, unsigned workers,
+           std::span<const std::uint64_t> excluded);
 
   struct Lease {
     base::Be16 port;
@@ -42,7 +45,9 @@ class PortPool {
   void give_back_lingering(base::Be16 port, base::Tick now, std::uint32_t server_read) noexcept;
 
   /// Thread: any.
-  [[nodiscard]] std::uint32_t available() const noexcept { return __atomic_load_n(&count_, __ATOMIC_RELAXED); }
+  [[nodiscard]] std::uint32_t available() const noexcept {
+    return __atomic_load_n(&count_, __ATOMIC_RELAXED);
+  }
   [[nodiscard]] std::uint32_t total() const noexcept { return static_cast<std::uint32_t>(ring_.size()); }
   [[nodiscard]] std::size_t bytes() const noexcept { return ring_.size() * sizeof(Entry); }
 

@@ -66,9 +66,15 @@ class ServiceCompiler::Build {
   base::Result<void> run(const config::ForwardingState& state, const KernelPorts& kernel_ports) {
     if (auto added = add_configured(state); !added) return added;
     drain_removed();
+    ephemeral_.assign(65536 / 64, 0);
+    for (unsigned port = 0; port < 65536; ++port) {
+      const auto p = static_cast<std::uint16_t>(port);
+      if (kernel_ports.is_ephemeral(p)) set_bit(ephemeral_, p);
+    }
     if (auto served = number_addresses(); !served) return served;
     fill_services();
     if (auto filled = fill_servers(); !filled) return filled;
+    serve_pools();
     exclude_ports(kernel_ports);
     index_addresses();
     return {};
@@ -174,9 +180,10 @@ class ServiceCompiler::Build {
     for (const auto& [key, entry] : registry_.services) {
       const config::ForwardingService& service = entry.value.service;
       number(service.vip.address);
+      if (entry.value.draining) continue;  // its ports: serve_pools()
       for (const base::IpAddress& local : service.local_addresses) {
         ServedAddress& address = tables_->addresses[number(local)];
-        if (address.is_local && address.source_ports != service.source_ports && !entry.value.draining) {
+        if (address.is_local && address.source_ports != service.source_ports) {
           return invalid(service, "local address " + local.to_string() +
                                       " has other source_ports in another service: they must be the same");
         }
@@ -265,6 +272,19 @@ class ServiceCompiler::Build {
     return {};
   }
 
+  /// What servers send to the ports of a pool is recognised as long as the pool lives, though the configuration
+  /// may name another range or another local address by now.
+  void serve_pools() {
+    for (const auto& [key, entry] : registry_.pools) {
+      ServedAddress& address = tables_->addresses[number(std::get<1>(key))];
+      const config::PortRange range{std::get<3>(key), std::get<4>(key)};
+      if (!address.is_local) address.source_ports = range;
+      address.is_local = true;
+      address.source_ports.first = std::min(address.source_ports.first, range.first);
+      address.source_ports.last = std::max(address.source_ports.last, range.last);
+    }
+  }
+
   bool has_server_at(const base::Endpoint& endpoint) const {
     return std::any_of(registry_.servers.begin(), registry_.servers.end(),
                        [&](const auto& item) { return item.second.value.endpoint == endpoint; });
@@ -276,7 +296,7 @@ class ServiceCompiler::Build {
     entry.slot = fresh(registry_.pools, kMaxPools, next_pool_);
     if (entry.slot == kNoIndex) return kNoIndex;
     entry.value = std::make_shared<std::vector<PortPool>>();
-    for (unsigned w = 0; w < workers_; ++w) entry.value->emplace_back(range, w, workers_);
+    for (unsigned w = 0; w < workers_; ++w) entry.value->emplace_back(range, w, workers_, ephemeral_);
     return entry.slot;
   }
 
@@ -332,6 +352,7 @@ class ServiceCompiler::Build {
 
   unsigned workers_;
   std::map<base::IpAddress, std::uint16_t> numbers_;
+  std::vector<std::uint64_t> ephemeral_;  // a bit per port
   std::vector<std::uint16_t> next_service_, next_server_, next_pool_;  // free slots, highest first
 };
 

@@ -59,7 +59,7 @@ struct Server {
 struct ServedAddress {
   base::IpAddress address;
   bool is_local = false;  ///< servers answer to it
-  config::PortRange source_ports;
+  config::PortRange source_ports;  ///< the least range that holds all pools on it
   /// One bit per port that sources may not have (service ports, the kernel's own sockets): [tcp, udp].
   std::array<std::vector<std::uint64_t>, 2> excluded;
 
