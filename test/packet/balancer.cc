@@ -1,0 +1,358 @@
+#include "test/packet/balancer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <ostream>
+#include <span>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "dp/flow_life.h"
+#include "test/packet_match.h"
+
+namespace sluice::test {
+namespace {
+
+using base::Family;
+using dp::Verdict;
+
+constexpr std::uint32_t kClientLink = 1, kServerLink = 2;
+constexpr dp::FlowHash::Seed kSeed{0x9ae16a3b2f90404f, 0xc949d7c7509e6557, 0x2545f4914f6cdd1d,
+                                   0x27d4eb2f165667c5};
+
+dp::Adjacency adjacency(const base::Mac& to, std::uint16_t port, std::uint32_t ifindex,
+                        const std::vector<std::uint16_t>& tags) {
+  dp::Adjacency hop;
+  const base::Mac from = Balancer::port_mac(port);
+  std::memcpy(hop.header.data(), to.bytes.data(), 6);
+  std::memcpy(hop.header.data() + 6, from.bytes.data(), 6);
+  std::size_t at = 12;
+  const auto put = [&](std::uint16_t word) {
+    hop.header[at] = std::byte(word >> 8);
+    hop.header[at + 1] = std::byte(word & 0xff);
+    at += 2;
+  };
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    put(tags.size() == 2 && i == 0 ? 0x88a8 : 0x8100);
+    put(tags[i]);
+  }
+  put(0x0800);
+  hop.header_length = static_cast<std::uint8_t>(at);
+  hop.state = dp::AdjacencyState::reachable;
+  hop.port = port;
+  hop.mtu = 1500;
+  hop.ifindex = ifindex;
+  return hop;
+}
+
+const char* word(Verdict v) {
+  switch (v) {
+    case Verdict::pending: return "pending";
+    case Verdict::forward: return "forward";
+    case Verdict::reflect: return "reflect";
+    case Verdict::park: return "park";
+    case Verdict::punt: return "punt";
+    case Verdict::hand_over: return "hand_over";
+    case Verdict::drop: return "drop";
+  }
+  return "?";
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
+  out << word(outcome.verdict) << " (" << dp::info(outcome.reason).name << ") by worker " << outcome.worker;
+  if (!outcome.out.empty()) out << ": " << describe(outcome.out);
+  return out;
+}
+
+/// A frame in a buffer of exactly its size and headroom, so that a sanitizer sees every step beyond it.
+struct Balancer::Frame {
+  Frame(const Bytes& frame, const Arrival& arrival)
+      : original(frame), in_port(arrival.port), correct(check(frame).empty()) {
+    const std::size_t first = arrival.segment == 0 ? frame.size() : std::min(arrival.segment, frame.size());
+    buffer.resize(kHeadroom + first);
+    std::copy_n(frame.begin(), first, buffer.begin() + kHeadroom);
+    rest.assign(frame.begin() + static_cast<std::ptrdiff_t>(first), frame.end());
+  }
+  dp::Packet packet() {
+    dp::Packet p;
+    p.bytes = std::span(buffer).subspan(kHeadroom);
+    p.frame_length = static_cast<std::uint32_t>(original.size());
+    p.headroom = kHeadroom;
+    p.in_port = in_port;
+    return p;
+  }
+  [[nodiscard]] Bytes bytes_of(const dp::Packet& p) const {
+    Bytes out(p.bytes.begin(), p.bytes.end());
+    out.insert(out.end(), rest.begin(), rest.end());
+    if (out.size() > p.frame_length) out.resize(p.frame_length);
+    return out;
+  }
+
+  Bytes original, buffer, rest;
+  std::uint16_t in_port;
+  bool correct;
+  dp::Packet done;
+};
+
+config::Dataplane Balancer::Options::small() {
+  config::Dataplane limits;
+  limits.flows_per_worker = 4096;
+  limits.half_open_per_worker = 1024;
+  return limits;
+}
+
+Balancer::Balancer(Options options)
+    : compiler_(options.workers), kernel_ports_(std::move(options.kernel_ports)), now_(options.start) {
+  for (unsigned id = 0; id < options.workers; ++id) {
+    hop_use_.push_back(std::make_unique<dp::AdjacencyUse>());
+    auto made = dp::WorkerState::create(id, options.workers, options.limits, kSeed, *hop_use_.back(), now_);
+    if (!made) {
+      ADD_FAILURE() << made.error().message;
+      std::abort();
+    }
+    workers_.push_back(std::move(*made));
+    peers_.push_back(workers_.back().get());
+  }
+  for (const auto& w : workers_) {
+    w->peers = peers_;
+    w->ports = {{port_mac(0), false}, {port_mac(1), false}};
+  }
+  adjacencies_.resize(kFirstServer + kServers);
+  adjacencies_[kGateway] = adjacency(kGatewayMac, 0, kClientLink, {});
+  for (unsigned n = 0; n < kServers; ++n) {
+    adjacencies_[kFirstServer + n] = adjacency(server_mac(n), 1, kServerLink, {});
+    learn(Net<Family::v4>::server(n), static_cast<dp::AdjacencyId>(kFirstServer + n));
+    learn(Net<Family::v6>::server(n), static_cast<dp::AdjacencyId>(kFirstServer + n));
+  }
+  routes_v4_.push_back({{}, 0, {kClientLink, kGateway, 0, dp::RouteKind::via}});
+  routes_v6_.push_back({{}, 0, {kClientLink, kGateway, 0, dp::RouteKind::via}});
+  add_route({Net<Family::v4>::make(1, 0), 16}, dp::RouteKind::on_link);
+  add_route({Net<Family::v6>::make(1, 0), 48}, dp::RouteKind::on_link);
+  configure({});
+}
+
+Balancer::~Balancer() {
+  std::uint64_t out = 0;
+  for (const std::uint64_t n : verdicts_) out += n;
+  EXPECT_EQ(taken_in_, out) << "packets in = packets out";
+  EXPECT_EQ(leased_ports(), flows()) << "a source port for each flow, a flow for each source port";
+}
+
+void Balancer::configure(std::vector<config::ForwardingService> services) {
+  const auto done = try_configure(std::move(services));
+  if (!done) ADD_FAILURE() << done.error().message;
+}
+
+base::Result<void> Balancer::try_configure(std::vector<config::ForwardingService> services) {
+  config::ForwardingState state{state_.generation + 1, std::move(services)};
+  auto tables = compiler_.compile(state, kernel_ports_);
+  if (!tables) return std::move(tables).error();
+  state_ = std::move(state);
+  snapshot_.services = std::move(*tables);
+  publish();
+  return {};
+}
+
+void Balancer::settle() {
+  std::vector<bool> in_use(dp::kMaxServers);
+  for (const auto& w : workers_) {
+    for (std::size_t slot = 0; slot < in_use.size(); ++slot) {
+      const dp::ServerCounters& c = w->servers[slot];
+      if (c.connections_new.get() != c.connections_ended.get()) in_use[slot] = true;
+    }
+  }
+  (void)compiler_.note_flows(std::move(in_use));
+  configure(state_.services);
+}
+
+void Balancer::publish() {
+  dp::AdjacencyTable::Routing<Family::v4> v4;
+  v4.routes = std::make_shared<dp::RouteTable<Family::v4>>(routes_v4_);
+  v4.neighbours = std::make_shared<dp::NeighbourIndex<Family::v4>>(neighbours_v4_, kSeed.a);
+  dp::AdjacencyTable::Routing<Family::v6> v6;
+  v6.routes = std::make_shared<dp::RouteTable<Family::v6>>(routes_v6_);
+  v6.neighbours = std::make_shared<dp::NeighbourIndex<Family::v6>>(neighbours_v6_, kSeed.b);
+  snapshot_.next_hops = std::make_shared<dp::AdjacencyTable>(adjacencies_, v4, v6, epoch_);
+  snapshot_.workers = workers();
+  snapshot_.generation = state_.generation;
+  snapshot_.server_hops.clear();
+  for (const dp::Server& server : snapshot_.services->servers) {
+    dp::Resolution hop;
+    if (server.address.is_v4()) {
+      hop = snapshot_.next_hops->resolve<Family::v4>(server.address.v4());
+    } else {
+      hop = snapshot_.next_hops->resolve<Family::v6>(server.address.v6());
+    }
+    snapshot_.server_hops.push_back(hop.id);
+  }
+}
+
+Outcome Balancer::settle_outcome(Frame& frame, unsigned worker) {
+  dp::Packet& p = frame.done;
+  Outcome outcome{.verdict = p.verdict, .reason = p.reason, .out = {}, .port = 0, .worker = worker};
+  if (p.verdict == Verdict::hand_over) {
+    EXPECT_NE(p.meta.owner, worker) << "handed to itself";
+    EXPECT_LT(p.meta.owner, workers());
+    EXPECT_EQ(frame.bytes_of(p), frame.original) << "changed before it was handed over";
+    ++handed_over_;
+    const unsigned owner = p.meta.owner;
+    p = frame.packet();
+    dp::process_burst({&p, 1}, dp::Origin::worker, snapshot_, *workers_[owner], now_);
+    EXPECT_NE(p.verdict, Verdict::hand_over) << "handed over twice";
+    outcome = settle_outcome(frame, owner);
+    outcome.handed_over = true;
+    return outcome;
+  }
+  ++verdicts_[static_cast<std::size_t>(p.verdict)];
+  switch (p.verdict) {
+    case Verdict::forward:
+      outcome.port = snapshot_.next_hops->adjacency(p.meta.next_hop).port;
+      outcome.out = frame.bytes_of(p);
+      EXPECT_EQ(p.reason, dp::DropReason::none);
+      break;
+    case Verdict::reflect:
+      outcome.port = p.in_port;
+      outcome.out = frame.bytes_of(p);
+      EXPECT_NE(p.reason, dp::DropReason::none) << "what is answered instead of forwarded is counted too";
+      break;
+    case Verdict::park:
+    case Verdict::punt:
+      EXPECT_EQ(frame.bytes_of(p), frame.original) << "changed without being sent: " << outcome;
+      break;
+    case Verdict::drop: EXPECT_NE(p.reason, dp::DropReason::none) << "dropped without a reason"; break;
+    case Verdict::pending:
+    case Verdict::hand_over: ADD_FAILURE() << "no verdict on " << describe(frame.original); break;
+  }
+  if (!outcome.out.empty() && frame.correct) {
+    EXPECT_TRUE(valid(outcome.out)) << "from " << describe(frame.original);
+  }
+  return outcome;
+}
+
+Outcome Balancer::send(const Bytes& frame, Arrival arrival) {
+  return burst({frame}, arrival).front();
+}
+
+std::vector<Outcome> Balancer::burst(const std::vector<Bytes>& frames, Arrival arrival) {
+  std::vector<Frame> in_flight;
+  in_flight.reserve(frames.size());
+  for (const Bytes& frame : frames) in_flight.emplace_back(frame, arrival);
+  taken_in_ += frames.size();
+  std::vector<dp::Packet> packets;
+  for (Frame& frame : in_flight) packets.push_back(frame.packet());
+  dp::process_burst(packets, dp::Origin::port, snapshot_, *workers_[arrival.worker], now_);
+  std::vector<Outcome> outcomes;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    in_flight[i].done = packets[i];
+    outcomes.push_back(settle_outcome(in_flight[i], arrival.worker));
+  }
+  return outcomes;
+}
+
+void Balancer::advance(std::uint64_t ms, std::uint32_t step_ms) {
+  while (ms > 0) {
+    const auto step = static_cast<std::uint32_t>(std::min<std::uint64_t>(ms, step_ms));
+    now_ = now_ + step;
+    ms -= step;
+    for (const auto& w : workers_) dp::expire_flows(snapshot_, *w, now_, 1U << 20);
+  }
+}
+
+void Balancer::set_state(dp::AdjacencyId hop, dp::AdjacencyState state) {
+  adjacencies_[hop].state = state;
+  publish();
+}
+
+void Balancer::set_mtu(dp::AdjacencyId hop, std::uint16_t mtu) {
+  adjacencies_[hop].mtu = mtu;
+  publish();
+}
+
+void Balancer::set_tags(dp::AdjacencyId hop, std::vector<std::uint16_t> tags) {
+  adjacencies_[hop] = hop == kGateway ? adjacency(kGatewayMac, 0, kClientLink, tags)
+                                      : adjacency(server_mac(hop - kFirstServer), 1, kServerLink, tags);
+  publish();
+}
+
+void Balancer::add_route(const base::Prefix& prefix, dp::RouteKind kind) {
+  const dp::RouteValue value{kServerLink, dp::kNoAdjacency, 0, kind};
+  if (prefix.address.is_v4()) {
+    routes_v4_.push_back({prefix.address.v4(), prefix.length, value});
+  } else {
+    routes_v6_.push_back({prefix.address.v6(), prefix.length, value});
+  }
+  ++epoch_;
+  if (snapshot_.services != nullptr) publish();
+}
+
+void Balancer::learn(const base::IpAddress& address, dp::AdjacencyId hop) {
+  if (address.is_v4()) {
+    neighbours_v4_.push_back({kServerLink, 0, hop, address.v4()});
+  } else {
+    neighbours_v6_.push_back({kServerLink, 0, hop, address.v6()});
+  }
+  ++epoch_;
+  if (snapshot_.services != nullptr) publish();
+}
+
+void Balancer::rename_neighbour(const base::IpAddress& address, dp::AdjacencyId hop) {
+  for (auto& entry : neighbours_v4_) {
+    if (address == base::IpAddress(entry.address)) entry.id = hop;
+  }
+  for (auto& entry : neighbours_v6_) {
+    if (address == base::IpAddress(entry.address)) entry.id = hop;
+  }
+  publish();
+}
+
+std::uint32_t Balancer::flows() const {
+  std::uint32_t n = 0;
+  for (const auto& w : workers_) n += w->flows_v4.size() + w->flows_v6.size();
+  return n;
+}
+
+std::uint32_t Balancer::flows(dp::FlowClass c) const {
+  std::uint32_t n = 0;
+  for (const auto& w : workers_) n += w->flows_v4.size(c) + w->flows_v6.size(c);
+  return n;
+}
+
+std::uint64_t Balancer::leased_ports() const {
+  std::uint64_t n = 0;
+  for (const dp::PortPool* pool : snapshot_.services->pools) {
+    if (pool != nullptr) n += pool->total() - pool->available();
+  }
+  return n;
+}
+
+std::uint16_t Balancer::server_slot(const std::string& service, const std::string& server) const {
+  const auto& slots = compiler_.servers();
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (slots[i] != nullptr && slots[i]->service == service && slots[i]->server == server) {
+      return static_cast<std::uint16_t>(i);
+    }
+  }
+  return dp::kNoIndex;
+}
+
+Balancer::Counts Balancer::counts(const std::string& service, const std::string& server) const {
+  Counts sum;
+  const std::uint16_t slot = server_slot(service, server);
+  if (slot == dp::kNoIndex) return sum;
+  for (const auto& w : workers_) {
+    const dp::ServerCounters& c = w->servers[slot];
+    sum.fresh += c.connections_new.get();
+    sum.ended += c.connections_ended.get();
+    sum.failed += c.connections_failed.get();
+    sum.packets_in += c.packets[0].get();
+    sum.packets_out += c.packets[1].get();
+    sum.bytes_in += c.bytes[0].get();
+    sum.bytes_out += c.bytes[1].get();
+  }
+  return sum;
+}
+
+}  // namespace sluice::test

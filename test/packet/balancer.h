@@ -1,0 +1,179 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "config/forwarding.h"
+#include "dp/kernel_sockets.h"
+#include "dp/pipeline.h"
+#include "dp/service_compiler.h"
+#include "test/packet/seen.h"
+#include "test/packet_builder.h"
+
+namespace sluice::test {
+
+/// What became of a packet.
+struct Outcome {
+  dp::Verdict verdict = dp::Verdict::pending;
+  dp::DropReason reason = dp::DropReason::none;
+  Bytes out;               ///< of forward and reflect: the frame that leaves
+  std::uint16_t port = 0;  ///< by which it leaves
+  unsigned worker = 0;     ///< that decided
+  bool handed_over = false;
+
+  /// Pre: there is a frame.
+  [[nodiscard]] Seen seen() const { return see(out); }
+  [[nodiscard]] bool forwarded() const { return verdict == dp::Verdict::forward; }
+  [[nodiscard]] bool reflected() const { return verdict == dp::Verdict::reflect; }
+  [[nodiscard]] bool dropped(dp::DropReason why) const {
+    return verdict == dp::Verdict::drop && reason == why;
+  }
+};
+/// For failure messages.
+std::ostream& operator<<(std::ostream& out, const Outcome& outcome);
+
+/// sluice's packet path without EAL: workers, tables and clock in the hands of the test.
+///
+///      clients ── gateway ──[ port 0 ]  balancer  [ port 1 ]── servers (on link)
+///
+/// Next hops are fixed: adjacency 0 leads to the gateway (default route), 16 + n to server n; addresses on
+/// the servers' link that are no server's are unknown neighbours. Each frame that leaves is verified by
+/// check() if the frame that came in was right; frames that do not leave must be unchanged.
+class Balancer {
+ public:
+  static constexpr dp::AdjacencyId kGateway = 0;
+  static constexpr dp::AdjacencyId kFirstServer = 16;
+  static constexpr unsigned kServers = 64;
+  static constexpr std::uint16_t kHeadroom = 128;
+
+  struct Options {
+    unsigned workers = 1;
+    config::Dataplane limits = small();
+    base::Tick start{1'000'000};
+    dp::KernelPorts kernel_ports;
+    [[nodiscard]] static config::Dataplane small();
+  };
+  Balancer() : Balancer(Options()) {}
+  explicit Balancer(Options options);
+  Balancer(const Balancer&) = delete;
+  Balancer& operator=(const Balancer&) = delete;
+  ~Balancer();
+
+  /// Compiles and publishes; fails the test when that does not go.
+  void configure(std::vector<config::ForwardingService> services);
+  [[nodiscard]] base::Result<void> try_configure(std::vector<config::ForwardingService> services);
+  /// Tells the compiler which servers have flows, as the control thread does, and compiles anew.
+  void settle();
+
+  struct Arrival {
+    unsigned worker;  ///< that the port's queue gives it to
+    std::uint16_t port;
+    std::size_t segment;  ///< bytes in the first segment; 0: all
+  };
+  Outcome send(const Bytes& frame, Arrival arrival);
+  Outcome send(const Bytes& frame) { return send(frame, {}); }
+  Outcome send(const PacketBuilder& packet, Arrival arrival) { return send(packet.bytes(), arrival); }
+  Outcome send(const PacketBuilder& packet) { return send(packet.bytes(), {}); }
+  /// All in one burst at one worker.
+  std::vector<Outcome> burst(const std::vector<Bytes>& frames, Arrival arrival);
+
+  /// Lets time pass in steps, each ending with a look after flows whose timers have come up.
+  void advance(std::uint64_t ms, std::uint32_t step_ms = 1000);
+  [[nodiscard]] base::Tick now() const { return now_; }
+
+  void set_state(dp::AdjacencyId hop, dp::AdjacencyState state);
+  void set_mtu(dp::AdjacencyId hop, std::uint16_t mtu);
+  void set_tags(dp::AdjacencyId hop, std::vector<std::uint16_t> tags);
+  void add_route(const base::Prefix& prefix, dp::RouteKind kind);
+  /// Makes the address a neighbour on the servers' link.
+  void learn(const base::IpAddress& address, dp::AdjacencyId hop);
+  /// Gives a neighbour another adjacency, without moving the epoch.
+  void rename_neighbour(const base::IpAddress& address, dp::AdjacencyId hop);
+
+  [[nodiscard]] unsigned workers() const { return static_cast<unsigned>(workers_.size()); }
+  [[nodiscard]] dp::WorkerState& worker(unsigned id = 0) { return *workers_[id]; }
+  [[nodiscard]] const dp::Snapshot& snapshot() const { return snapshot_; }
+  [[nodiscard]] dp::ServiceCompiler& compiler() { return compiler_; }
+
+  /// The flow that a client's key leads to, at whichever worker; nothing: there is none.
+  template <base::Family F>
+  [[nodiscard]] const dp::Flow<F>* flow(const dp::FlowKey<F>& key) const {
+    for (const auto& w : workers_) {
+      const auto& flows = w->flows<F>();
+      if (const auto found = flows.find(key, flows.hash(key))) return &flows.flow(found.flow);
+    }
+    return nullptr;
+  }
+  [[nodiscard]] std::uint32_t flows() const;
+  [[nodiscard]] std::uint32_t flows(dp::FlowClass c) const;
+  /// Source ports on lease, all pools and workers.
+  [[nodiscard]] std::uint64_t leased_ports() const;
+  [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }
+  /// Of a server by name, all workers.
+  struct Counts {
+    std::uint64_t fresh = 0, ended = 0, failed = 0, packets_in = 0, packets_out = 0, bytes_in = 0,
+                  bytes_out = 0;
+  };
+  [[nodiscard]] Counts counts(const std::string& service, const std::string& server) const;
+  /// Slot of a configured or draining server; kNoIndex: none.
+  [[nodiscard]] std::uint16_t server_slot(const std::string& service, const std::string& server) const;
+
+  static constexpr base::Mac kGatewayMac{{2, 0, 0, 0, 1, 1}};
+  [[nodiscard]] static constexpr base::Mac port_mac(unsigned port) {
+    return {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(port + 1)}};
+  }
+  [[nodiscard]] static constexpr base::Mac server_mac(unsigned n) {
+    return {{2, 0, 0, 0, 2, static_cast<std::uint8_t>(n)}};
+  }
+
+ private:
+  struct Frame;
+  void publish();
+  Outcome settle_outcome(Frame& frame, unsigned worker);
+
+  std::vector<std::unique_ptr<dp::AdjacencyUse>> hop_use_;
+  std::vector<std::unique_ptr<dp::WorkerState>> workers_;
+  std::vector<const dp::WorkerState*> peers_;
+  dp::ServiceCompiler compiler_;
+  config::ForwardingState state_;
+  dp::KernelPorts kernel_ports_;
+  dp::Snapshot snapshot_;
+  std::vector<dp::Adjacency> adjacencies_;
+  std::vector<dp::RouteTable<base::Family::v4>::Entry> routes_v4_;
+  std::vector<dp::RouteTable<base::Family::v6>::Entry> routes_v6_;
+  std::vector<dp::NeighbourIndex<base::Family::v4>::Entry> neighbours_v4_;
+  std::vector<dp::NeighbourIndex<base::Family::v6>::Entry> neighbours_v6_;
+  std::uint32_t epoch_ = 1;
+  base::Tick now_;
+  std::uint64_t handed_over_ = 0;
+  std::uint64_t taken_in_ = 0;
+  std::array<std::uint64_t, 8> verdicts_{};  ///< final ones
+};
+
+/// Addresses of the fixture's network, by family and number.
+template <base::Family F>
+struct Net {
+  static base::Address<F> make(unsigned subnet, unsigned n) {
+    if constexpr (F == base::Family::v4) {
+      return base::Ipv4::from_host(10U << 24 | subnet << 16 | n);
+    } else {
+      base::Ipv6 a{{0x20, 0x01, 0x0d, 0xb8}};
+      a.bytes[5] = static_cast<std::uint8_t>(subnet);
+      for (unsigned i = 0; i < 4; ++i) a.bytes[15 - i] = static_cast<std::uint8_t>(n >> (8 * i));
+      return a;
+    }
+  }
+  static base::Address<F> client(unsigned n = 0) { return make(9, n + 1); }  // beyond the gateway
+  static base::Address<F> router(unsigned n = 0) { return make(8, n + 1); }  // beyond the gateway
+  static base::Address<F> vip(unsigned n = 0) { return make(1, n + 1); }     // on the servers' link
+  static base::Address<F> server(unsigned n = 0) { return make(1, n + 100); }
+  static base::Address<F> stranger(unsigned n = 0) { return make(1, n + 4000); }  // on that link, not known
+};
+
+}  // namespace sluice::test
