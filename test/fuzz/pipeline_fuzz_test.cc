@@ -1,0 +1,335 @@
+// Frames by the million through the packet path: nothing may crash, each ends in one verdict, and what leaves
+// is right if what came was right (the Balancer fixture looks at every frame).
+#include <algorithm>
+#include <cstdio>
+#include <deque>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "dp/flow_life.h"
+#include "test/fuzz/budget.h"
+#include "test/packet/world.h"
+
+namespace sluice::test {
+namespace {
+
+config::ForwardingService small_ports(config::ForwardingService service) {
+  service.source_ports = {20'000, 20'019};
+  return service;
+}
+
+std::vector<config::ForwardingService> all_services() {
+  auto web6 = web<Family::v6>(2), dns6 = dns<Family::v6>(2);
+  web6.name = "web6";
+  dns6.name = "dns6";
+  return {small_ports(web<Family::v4>(2)), small_ports(dns<Family::v4>(2)), small_ports(web6),
+          small_ports(dns6)};
+}
+
+Balancer::Options cramped(unsigned workers) {
+  Balancer::Options options;
+  options.workers = workers;
+  options.limits.flows_per_worker = 24;
+  options.limits.half_open_per_worker = 8;
+  options.limits.rst_per_second = 1'000;
+  options.limits.icmp_per_second = 1'000;
+  return options;
+}
+
+/// What must hold of the tables at any time.
+template <Family F>
+void expect_sound(Balancer& b) {
+  std::set<std::string> clients, servers;
+  for (unsigned id = 0; id < b.workers(); ++id) {
+    const auto& table = b.worker(id).flows<F>();
+    std::uint32_t used = 0;
+    for (std::uint32_t n = 0; n < table.used_records(); ++n) {
+      const dp::Flow<F>& flow = table.flow(n);
+      if (flow.state == FlowState::unused) continue;
+      ++used;
+      const auto text = [](const dp::FlowKey<F>& k) {
+        return std::string(reinterpret_cast<const char*>(&k), sizeof(k));
+      };
+      ASSERT_TRUE(clients.insert(text(flow.client_key())).second) << "two flows of one client's port";
+      ASSERT_TRUE(servers.insert(text(flow.server_key())).second) << "two flows share a reply key";
+      ASSERT_EQ(flow.local_port.host() % b.workers(), id);
+    }
+    ASSERT_EQ(used, table.size());
+  }
+}
+
+void finish(Balancer& b) {
+  ASSERT_EQ(b.leased_ports(), b.flows());
+  b.advance(2 * 3'600'000, 5'000);
+  ASSERT_EQ(b.flows(), 0U) << "after two hours of silence";
+  for (const dp::PortPool* pool : b.snapshot().services->pools) {
+    if (pool != nullptr) {
+      ASSERT_EQ(pool->available(), pool->total());
+    }
+  }
+}
+
+/// Bytes that hurt parsers.
+std::byte nasty(Dice& dice) {
+  constexpr std::uint8_t kBytes[]{0,    1,    4,    5,    6,    8,    0x11, 0x2b, 0x2c, 0x3a, 0x3c,
+                                  0x40, 0x45, 0x60, 0x7f, 0x80, 0x81, 0x86, 0x88, 0xa8, 0xdd, 0xff};
+  return dice.one_in(2) ? std::byte{kBytes[dice.below(sizeof(kBytes))]} : std::byte(dice.below(256));
+}
+
+TEST(PipelineFuzz, RandomBytes) {
+  Balancer b(cramped(1));
+  b.configure(all_services());
+  Dice dice(11);
+  std::uint64_t frames = 0;
+  std::array<std::uint64_t, 8> verdicts{};
+  constexpr std::size_t kMost = 160;
+  for (const Budget budget; budget.left();) {
+    for (int round = 0; round < 200; ++round) {
+      std::vector<Bytes> buffers(dp::kBurst);
+      std::vector<dp::Packet> burst(dp::kBurst);
+      for (std::size_t i = 0; i < burst.size(); ++i) {
+        const std::size_t length = dice.below(kMost);
+        Bytes& buffer = buffers[i];
+        buffer.resize(Balancer::kHeadroom + length);
+        for (std::size_t at = Balancer::kHeadroom; at < buffer.size(); ++at) buffer[at] = nasty(dice);
+        // Most are made to look like IP to us, and stay random behind that.
+        const std::size_t eth = Balancer::kHeadroom;
+        if (length >= 14 && !dice.one_in(8)) {
+          const base::Mac mac = Balancer::port_mac(0);
+          std::copy_n(reinterpret_cast<const std::byte*>(mac.bytes.data()), 6, buffer.begin() + eth);
+          const bool v6 = dice.one_in(2);
+          buffer[eth + 12] = std::byte{static_cast<std::uint8_t>(v6 ? 0x86 : 0x08)};
+          buffer[eth + 13] = std::byte{static_cast<std::uint8_t>(v6 ? 0xdd : 0x00)};
+          if (v6 && length >= 54) {
+            buffer[eth + 14] = std::byte{0x60};
+            const auto vip = Net<Family::v6>::vip();
+            std::copy_n(reinterpret_cast<const std::byte*>(vip.bytes.data()), 16, buffer.begin() + eth + 38);
+            buffer[eth + 18] = std::byte{0};
+            buffer[eth + 19] = std::byte(dice.below(static_cast<std::uint32_t>(length)));
+            if (!dice.one_in(4)) buffer[eth + 20] = std::byte(dice.one_in(2) ? 6 : 17);
+            if (length >= 58 && !dice.one_in(4)) {
+              buffer[eth + 56] = std::byte{0};
+              buffer[eth + 57] = std::byte{kPort};
+            }
+          } else if (!v6 && length >= 34) {
+            buffer[eth + 14] = std::byte(0x40 | dice.below(16));
+            buffer[eth + 16] = std::byte{0};
+            buffer[eth + 17] = std::byte(dice.below(static_cast<std::uint32_t>(length)));
+            const base::Be32 vip = Net<Family::v4>::vip().value;
+            std::copy_n(reinterpret_cast<const std::byte*>(&vip), 4, buffer.begin() + eth + 30);
+            if (dice.one_in(2)) buffer[eth + 20] = buffer[eth + 21] = std::byte{0};
+            if (!dice.one_in(4)) buffer[eth + 14] = std::byte{0x45};
+            if (!dice.one_in(4)) buffer[eth + 23] = std::byte(dice.one_in(2) ? 6 : 17);
+            if (length >= 38 && !dice.one_in(4)) {
+              buffer[eth + 36] = std::byte{0};
+              buffer[eth + 37] = std::byte{kPort};
+            }
+          }
+        }
+        burst[i].bytes = std::span(buffer).subspan(Balancer::kHeadroom);
+        burst[i].frame_length = static_cast<std::uint32_t>(length);
+        burst[i].headroom = Balancer::kHeadroom;
+      }
+      dp::process_burst(burst, dp::Origin::port, b.snapshot(), b.worker(), b.now());
+      for (const dp::Packet& p : burst) {
+        ++verdicts[static_cast<std::size_t>(p.verdict)];
+        ASSERT_NE(p.verdict, Verdict::pending);
+        if (p.verdict == Verdict::drop || p.verdict == Verdict::reflect) {
+          ASSERT_NE(p.reason, DropReason::none);
+        }
+      }
+      frames += burst.size();
+    }
+    b.advance(dice.below(3'000));
+    expect_sound<Family::v4>(b);
+    expect_sound<Family::v6>(b);
+    if (HasFatalFailure()) return;
+  }
+  finish(b);
+  std::printf("%llu random frames: %llu forwarded, %llu reflected, %llu punted, %llu dropped\n",
+              static_cast<unsigned long long>(frames), static_cast<unsigned long long>(verdicts[1]),
+              static_cast<unsigned long long>(verdicts[2]), static_cast<unsigned long long>(verdicts[4]),
+              static_cast<unsigned long long>(verdicts[6]));
+}
+
+/// A network of few clients, few servers and their flows, all of whose members talk nonsense at times.
+template <Family F>
+class Crowd {
+ public:
+  Crowd(Balancer& b, Dice& dice) : b_(b), dice_(dice) {}
+
+  Bytes any_frame() {
+    switch (dice_.below(10)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3: return of_client().bytes();
+      case 4:
+      case 5:
+      case 6:
+      case 7: return of_server();
+      case 8: return error_about_something();
+      default: return mutated(sent_.empty() ? of_client().bytes() : sent_[dice_.below(size())]);
+    }
+  }
+  void note(const Outcome& outcome) {
+    if (!outcome.forwarded()) return;
+    sent_.push_back(outcome.out);
+    if (sent_.size() > 32) sent_.pop_front();
+  }
+
+ private:
+  std::uint32_t size() const { return static_cast<std::uint32_t>(sent_.size()); }
+  Flags flags() {
+    constexpr Flags kLikely[]{SYN, SYN | ACK, ACK, PSH | ACK, FIN | ACK, RST, RST | ACK};
+    return dice_.one_in(10) ? Flags{static_cast<std::uint8_t>(dice_.below(256))} : kLikely[dice_.below(7)];
+  }
+  std::uint32_t number(std::uint32_t near) {
+    switch (dice_.below(4)) {
+      case 0: return near;
+      case 1: return near + dice_.below(3) - 1;
+      case 2: return near + dice_.below(5'000) - 2'500;
+      default: return static_cast<std::uint32_t>(dice_.next());
+    }
+  }
+  PacketBuilder dressed(PacketBuilder p) {
+    if (dice_.one_in(6)) p.ttl(static_cast<std::uint8_t>(dice_.below(4)));
+    if constexpr (F == Family::v4) {
+      if (dice_.one_in(8)) p.options(4 * (1 + dice_.below(10)));
+      if (dice_.one_in(8)) p.df();
+    } else {
+      if (dice_.one_in(8)) p.dest_opts(8 * (1 + dice_.below(3)));
+      if (dice_.one_in(8)) p.hop_by_hop(8);
+      if (dice_.one_in(16)) p.fragment(0, false, 1);
+    }
+    if (dice_.one_in(8)) p.padding(dice_.below(20));
+    return p;
+  }
+  void tcp_options(PacketBuilder& p) {
+    if (dice_.one_in(3)) p.mss(1460);
+    if (dice_.one_in(3)) p.window_scale(static_cast<std::uint8_t>(dice_.below(16)));
+    if (dice_.one_in(3)) p.timestamps(static_cast<std::uint32_t>(dice_.next()), 0);
+    if (dice_.one_in(4)) p.sack_blocks({{number(0), number(0)}});
+  }
+  PacketBuilder of_client() {
+    PacketBuilder p = dressed(from_client<F>(Net<F>::client(dice_.below(4)), Net<F>::vip()));
+    const auto port = static_cast<std::uint16_t>(1'000 + dice_.below(4));
+    const std::size_t length = dice_.one_in(40) ? 1'600 : dice_.below(100);
+    if (dice_.one_in(3)) return p.udp(port, kPort).payload(length);
+    p.tcp(port, kPort, flags()).seq(number(7'000)).ack(number(9'000));
+    tcp_options(p);
+    return p.payload(length);
+  }
+  Bytes of_server() {
+    auto& table = b_.worker(dice_.below(b_.workers())).template flows<F>();
+    if (table.used_records() == 0) return of_client().bytes();
+    const dp::Flow<F>& flow = table.flow(dice_.below(table.used_records()));
+    const unsigned n = number_of_server<F>(flow.server);
+    PacketBuilder p = dressed(from_server<F>(n % Balancer::kServers, flow.local));
+    if (flow.proto == base::IpProto::udp) {
+      return p.udp(flow.server_port.host(), flow.local_port.host()).payload(dice_.below(200)).bytes();
+    }
+    p.tcp(flow.server_port.host(), flow.local_port.host(), flags())
+        .seq(number(9'000))
+        .ack(number(flow.end[0]));
+    tcp_options(p);
+    return p.payload(dice_.below(200)).bytes();
+  }
+  Bytes error_about_something() {
+    if (sent_.empty()) return of_client().bytes();
+    const Bytes& about = sent_[dice_.below(size())];
+    const Seen seen = see(about);
+    if (seen.src.family() != F || seen.protocol == 1 || seen.protocol == 58) return of_client().bytes();
+    const std::size_t most = about.size() - 14;
+    const std::size_t n = dice_.one_in(3) ? dice_.below(static_cast<std::uint32_t>(most)) : most;
+    const Bytes quote(about.begin() + 14, about.begin() + 14 + static_cast<std::ptrdiff_t>(n));
+    const auto to = seen.src.template as<F>();
+    PacketBuilder p = dice_.one_in(2) ? from_client<F>(Net<F>::router(), to)
+                                      : from_client<F>(seen.dst.template as<F>(), to);
+    p = dressed(p);
+    if constexpr (F == Family::v4) {
+      constexpr std::uint8_t kTypes[]{3, 4, 5, 11, 12, 8};
+      p.icmp(kTypes[dice_.below(6)], static_cast<std::uint8_t>(dice_.below(6)), dice_.below(2'000));
+    } else {
+      p.icmp6(static_cast<std::uint8_t>(1 + dice_.below(5)), static_cast<std::uint8_t>(dice_.below(6)),
+              dice_.below(2'000));
+    }
+    return p.raw(quote).bytes();
+  }
+  Bytes mutated(Bytes frame) {
+    const std::uint32_t changes = 1 + dice_.below(4);
+    for (std::uint32_t i = 0; i < changes && !frame.empty(); ++i) {
+      const std::uint32_t at =
+          dice_.below(std::min<std::uint32_t>(static_cast<std::uint32_t>(frame.size()), 120));
+      switch (dice_.below(4)) {
+        case 0: frame[at] ^= std::byte(1U << dice_.below(8)); break;
+        case 1: frame[at] = nasty(dice_); break;
+        case 2: frame.resize(at); break;
+        default: frame.insert(frame.begin() + at, nasty(dice_)); break;
+      }
+    }
+    return frame;
+  }
+
+  Balancer& b_;
+  Dice& dice_;
+  std::deque<Bytes> sent_;
+};
+
+class Sequences : public testing::TestWithParam<unsigned> {};
+
+TEST_P(Sequences, OfFewFlows) {
+  const unsigned workers = GetParam();
+  Dice dice(100 + workers);
+  Balancer b(cramped(workers));
+  b.configure(all_services());
+  Crowd<Family::v4> v4(b, dice);
+  Crowd<Family::v6> v6(b, dice);
+  std::uint64_t frames = 0;
+  for (const Budget budget(0.75); budget.left();) {
+    for (int round = 0; round < 100; ++round) {
+      std::vector<Bytes> burst;
+      const std::uint32_t n = dice.one_in(2) ? 1 : 1 + dice.below(dp::kBurst);
+      for (std::uint32_t i = 0; i < n; ++i) burst.push_back(dice.one_in(2) ? v4.any_frame() : v6.any_frame());
+      const auto port = static_cast<std::uint16_t>(dice.below(2));
+      for (Bytes& frame : burst) {  // most frames are for the port that they come to
+        if (frame.size() >= 6 && !dice.one_in(50)) frame[5] = std::byte(port + 1);
+      }
+      const auto outcomes =
+          b.burst(burst, {dice.below(workers), port, dice.one_in(10) ? std::size_t{512} : 0});
+      for (const Outcome& o : outcomes) {
+        v4.note(o);
+        v6.note(o);
+      }
+      frames += n;
+      if (HasFailure()) {
+        for (const Bytes& frame : burst) ADD_FAILURE() << "in the burst: " << describe(frame);
+        return;
+      }
+    }
+    b.advance(dice.one_in(20) ? dice.below(200'000) : dice.below(500));
+    expect_sound<Family::v4>(b);
+    expect_sound<Family::v6>(b);
+    if (dice.one_in(50)) {  // configuration changes while packets fly
+      auto services = all_services();
+      for (auto& service : services) {
+        if (dice.one_in(2)) service.servers.erase(service.servers.begin());
+        if (dice.one_in(4)) service.balance = config::Balance(dice.below(6));
+      }
+      if (dice.one_in(3)) services.erase(services.begin() + dice.below(4));
+      b.configure(services);
+    }
+    if (dice.one_in(20)) b.settle();
+    if (HasFailure()) return;
+  }
+  b.configure(all_services());
+  finish(b);
+  std::printf("%u workers: %llu frames of few flows, %llu handed over\n", workers,
+              static_cast<unsigned long long>(frames), static_cast<unsigned long long>(b.handed_over()));
+}
+
+INSTANTIATE_TEST_SUITE_P(PipelineFuzz, Sequences, testing::Values(1U, 2U, 3U, 4U));
+
+}  // namespace
+}  // namespace sluice::test
