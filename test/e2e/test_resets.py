@@ -7,18 +7,22 @@ import json
 
 PROBE = """
 import json, sys
-from scapy.all import IP, IPv6, TCP, Raw, sr1, conf
+from scapy.all import Ether, IP, IPv6, TCP, Raw, srp1, conf
 conf.verb = 0
-vip, flags = sys.argv[1], sys.argv[2]
+mac, vip, flags = sys.argv[1:]
 ip = IPv6(dst=vip) if ":" in vip else IP(dst=vip)
-answer = sr1(ip / TCP(sport=40123, dport=80, flags=flags, seq=1000, ack=777000) / Raw(b"x" * 10), timeout=5)
+segment = TCP(sport=40123, dport=80, flags=flags, seq=1000, ack=777000)
+answer = srp1(Ether(dst=mac) / ip / segment / Raw(b"x" * 10), iface="eth0", timeout=5)
 got = answer and answer.getlayer(TCP)
-print(json.dumps(got and {"flags": str(got.flags), "seq": got.seq, "ack": got.ack, "sport": got.sport, "from": answer.src}))
+from_ = answer and (answer.getlayer(IPv6) or answer.getlayer(IP)).src
+print(json.dumps(got and {"flags": str(got.flags), "seq": got.seq, "ack": got.ack, "sport": got.sport, "from": from_}))
 """
 
 
 def probe(site, family, flags):
-    done = site.lab.run("client", "/usr/bin/python3", "-c", PROBE, site.lab.vip(family), flags)
+    """Sends a segment of no connection to the VIP; returns what TCP says to it, None: nothing in 5 s."""
+    mac = site.sluice.show("ports")[0]["mac"]
+    done = site.lab.run("client", "/usr/bin/python3", "-c", PROBE, mac, site.lab.vip(family), flags)
     return json.loads(done.stdout)
 
 
