@@ -39,4 +39,15 @@ base::Result<std::vector<std::uint16_t>> parse_cpu_list(std::string_view text) {
   return std::vector<std::uint16_t>(cpus.begin(), cpus.end());
 }
 
+std::string cpu_list_text(const std::vector<std::uint16_t>& cpus) {
+  std::string text;
+  for (std::size_t first = 0, last = 0; first < cpus.size(); first = ++last) {
+    while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
+    if (!text.empty()) text += ',';
+    text += std::to_string(cpus[first]);
+    if (last != first) text += '-' + std::to_string(cpus[last]);
+  }
+  return text;
+}
+
 }  // namespace sluice::config

@@ -18,18 +18,13 @@
 #include <rte_pdump.h>
 
 #include "base/log.h"
-#include "dp/cpu_list.h"
+#include "config/cpu_list.h"
+#include "dp/allowed_cpus.h"
 #include "dp/hugepages.h"
 
 namespace sluice::dp {
 
 namespace {
-
-std::string joined(const std::vector<std::uint16_t>& cpus) {
-  std::string text;
-  for (const std::uint16_t cpu : cpus) text += (text.empty() ? "" : ",") + std::to_string(cpu);
-  return text;
-}
 
 /// FNV-1a: stable between runs, which is all that is asked of it.
 std::uint32_t hash_of(const std::string& text) noexcept {
@@ -114,7 +109,7 @@ base::Result<Eal> Eal::start(const EalOptions& options, const PortsPlan& plan) {
   const std::vector<std::uint16_t> allowed = allowed_cpus();
   std::vector<std::uint16_t> listed;
   if (!options.dataplane.cpus.empty()) {
-    auto cpus = parse_cpu_list(options.dataplane.cpus, allowed);
+    auto cpus = choose_cpus(options.dataplane.cpus, allowed);
     if (!cpus) return std::move(cpus).error();
     listed = std::move(*cpus);
   }
@@ -124,11 +119,11 @@ base::Result<Eal> Eal::start(const EalOptions& options, const PortsPlan& plan) {
   }
 
   Eal eal;
-  std::string lcores = "0@(" + joined(allowed) + ")";
+  std::string lcores = "0@(" + config::cpu_list_text(allowed) + ")";
   for (std::uint16_t worker = 0; worker < workers; ++worker) {
     eal.cpus_.push_back(listed.empty() ? allowed
                                        : std::vector<std::uint16_t>{listed[worker % listed.size()]});
-    lcores += "," + std::to_string(lcore_of(worker)) + "@(" + joined(eal.cpus_.back()) + ")";
+    lcores += "," + std::to_string(lcore_of(worker)) + "@(" + config::cpu_list_text(eal.cpus_.back()) + ")";
   }
   const std::uint64_t packet_mb =
       options.dataplane.memory_mb != 0 ? options.dataplane.memory_mb : std::uint64_t{plan.memory_mb};

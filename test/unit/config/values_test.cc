@@ -132,6 +132,9 @@ TEST(CpuList, ReadsRangesAndSingles) {
   EXPECT_THAT(*parse_cpu_list("3,1,2-3"), ElementsAre(1, 2, 3));
   EXPECT_THAT(*parse_cpu_list("1023"), ElementsAre(1023));
   EXPECT_THAT(*parse_cpu_list(""), IsEmpty());
+  EXPECT_EQ(cpu_list_text({}), "");
+  EXPECT_EQ(cpu_list_text({3}), "3");
+  EXPECT_EQ(cpu_list_text({0, 1, 4, 6, 7, 8}), "0-1,4,6-8");
 }
 
 TEST(CpuList, RefusesWhatIsNone) {
