@@ -211,6 +211,8 @@ class File {
   int fd_;
 };
 
+}  // namespace
+
 Result<std::string> read_file(const std::string& path) {
   const std::string subject = "configuration file " + in_quotes(path);
   const File file(path);
@@ -233,12 +235,8 @@ Result<std::string> read_file(const std::string& path) {
   }
 }
 
-}  // namespace
-
-Result<Config> load_file(const std::string& path) {
-  auto text = read_file(path);
-  if (!text) return std::move(text).error();
-  Parsed parsed = parse_config(*text);
+Result<Config> load_text(std::string_view text, const std::string& path) {
+  Parsed parsed = parse_config(text);
   if (parsed.valid()) return std::move(parsed.config);
   std::string message;
   for (const Diagnostic& diagnostic : parsed.diagnostics) {
@@ -246,6 +244,12 @@ Result<Config> load_file(const std::string& path) {
     message += format(diagnostic, path);
   }
   return Error{ErrorCode::invalid, std::move(message)};
+}
+
+Result<Config> load_file(const std::string& path) {
+  const auto text = read_file(path);
+  if (!text) return text.error();
+  return load_text(*text, path);
 }
 
 }  // namespace sluice::config

@@ -22,8 +22,14 @@ struct Parsed {
 /// Reads a configuration's text. Any bytes are allowed, and harmless.
 [[nodiscard]] Parsed parse_config(std::string_view text);
 
-/// Reads a configuration file. The Error's message holds all diagnostics, one a line, each as
-/// `file:line:column: object: what is wrong`; or the one sentence that says why the file cannot be read.
+/// The bytes of a configuration file. Error: the sentence that says why it cannot be read.
+[[nodiscard]] base::Result<std::string> read_file(const std::string& path);
+
+/// Reads the text of the file `path`. The Error's message holds all diagnostics, one a line, each as
+/// `file:line:column: object: what is wrong`.
+[[nodiscard]] base::Result<Config> load_text(std::string_view text, const std::string& path);
+
+/// read_file(), then load_text().
 [[nodiscard]] base::Result<Config> load_file(const std::string& path);
 
 }  // namespace sluice::config

@@ -1,12 +1,13 @@
 #include "cp/cli_server.h"
 
 #include <chrono>
+#include <exception>
+#include <string>
 #include <unistd.h>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -34,6 +35,16 @@ struct Shared {
   TimePoint started;
   std::size_t clients = 0;
 };
+
+std::string what_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& thrown) {
+    return thrown.what();
+  } catch (...) {
+    return "unknown reason";
+  }
+}
 
 asio::awaitable<void> serve(Local::socket socket, Shared& shared) {
   LineSocket lines(std::move(socket), CliServer::kMaxRequest);
@@ -98,8 +109,10 @@ asio::awaitable<void> CliServer::run(Controller& controller, DpLink& link, Proce
       continue;
     }
     ++shared.clients;
-    asio::co_spawn(executor, serve(std::move(socket), shared),
-                   [&shared](std::exception_ptr) { --shared.clients; });
+    asio::co_spawn(executor, serve(std::move(socket), shared), [&shared](std::exception_ptr error) {
+      --shared.clients;
+      if (error) base::log::error("a request could not be answered: {}", what_of(error));
+    });
   }
 }
 

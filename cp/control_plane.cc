@@ -7,7 +7,6 @@
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
@@ -18,6 +17,7 @@
 #include "cp/controller.h"
 #include "cp/dp_link.h"
 #include "cp/health_checks.h"
+#include "cp/rethrow.h"
 
 namespace sluice::cp {
 namespace {
@@ -40,7 +40,7 @@ std::size_t count_servers(const config::Config& config) {
 
 }  // namespace
 
-base::Result<void> run_control_plane(config::Config config, const std::filesystem::path& config_file,
+base::Result<void> run_control_plane(config::Config config, const std::string& config_name,
                                      const std::filesystem::path& runtime_dir) {
   try {
     raise_descriptor_limit();
@@ -61,11 +61,11 @@ base::Result<void> run_control_plane(config::Config config, const std::filesyste
     HealthChecks checks(io.get_executor(), controller, link);
     ProcessView process;
     process.version = SLUICE_VERSION;
-    process.config_file = config_file.string();
+    process.config_file = config_name;
     process.pid = static_cast<std::uint64_t>(::getpid());
 
-    asio::co_spawn(io, link.run(), asio::detached);
-    asio::co_spawn(io, cli->run(controller, link, std::move(process)), asio::detached);
+    asio::co_spawn(io, link.run(), rethrow);
+    asio::co_spawn(io, cli->run(controller, link, std::move(process)), rethrow);
     checks.start();
 
     base::log::info("{} services, {} servers, {} of them with a check; listening on {}", services, servers,

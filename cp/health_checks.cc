@@ -6,12 +6,12 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.h"
 #include "cp/health_log.h"
+#include "cp/rethrow.h"
 #include "cp/tcp_check.h"
 
 namespace sluice::cp {
@@ -35,7 +35,7 @@ void HealthChecks::start() {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto own = controller_.health(keys[i]).next_delay();
     const auto first = first_check_offset(smallest, own, i, keys.size());
-    asio::co_spawn(executor_, watch(keys[i], first), asio::detached);
+    asio::co_spawn(executor_, watch(keys[i], first), rethrow);
   }
 }
 

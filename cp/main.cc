@@ -15,10 +15,13 @@ int main(int argc, char** argv) {
   namespace config = sluice::config;
 
   std::string config_file;
+  std::string config_name;
   std::string runtime_dir = "/run/sluice";
   std::string log_level = "info";
   CLI::App app("sluice-cp: the control plane of sluice; `sluice run` starts it");
   app.add_option("--config", config_file, "configuration file")->required();
+  app.add_option("--config-name", config_name,
+                 "what `sluice show info` calls the file, if not by its own name");
   app.add_option("--runtime-dir", runtime_dir, "directory of the sockets")->capture_default_str();
   app.add_option("--log-level", log_level, "debug, info, warn or error")->capture_default_str();
   try {
@@ -38,7 +41,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", loaded.error().message);
     return 1;
   }
-  const auto outcome = sluice::cp::run_control_plane(std::move(*loaded), config_file, runtime_dir);
+  if (config_name.empty()) config_name = config_file;
+  const auto outcome = sluice::cp::run_control_plane(std::move(*loaded), config_name, runtime_dir);
   if (outcome) return 0;
   base::log::error("{}", outcome.error().message);
   return 1;

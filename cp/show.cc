@@ -166,7 +166,8 @@ std::string info_json(const Controller& controller, const ProcessView& process,
   tree["servers"] = servers;
   tree["servers_up"] = servers_up;
   tree["generation"]["wanted"] = Json::UInt64{controller.desired().generation};
-  tree["generation"]["running"] = Json::UInt64{controller.acknowledged()};
+  tree["generation"]["running"] =
+      Json::UInt64{report != nullptr ? report->generation : controller.acknowledged()};
   Json::Value& data_plane = tree["data_plane"];
   data_plane["connected"] = process.data_plane_connected;
   data_plane["trouble"] = process.data_plane_trouble;

@@ -1,9 +1,10 @@
 #include "tools/sluice/run.h"
 
 #include <cstdio>
-#include <fstream>
-#include <iterator>
-#include <utility>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -16,19 +17,20 @@
 namespace sluice::cli {
 namespace {
 
-/// The text of a valid configuration file. Error: what is wrong with it.
+/// The text of a valid configuration file: the children get the bytes that were checked, even if somebody
+/// writes the file right now. Error: what is wrong with it.
 base::Result<std::string> valid_text(const std::string& file) {
-  const auto config = config::load_file(file);
+  auto text = config::read_file(file);
+  if (!text) return text;
+  const auto config = config::load_text(*text, file);
   if (!config) return config.error();
-  std::ifstream stream(file, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  // The bytes that the children get are the ones that were checked, even if somebody writes the file right
-  // now.
-  if (!stream || !config::parse_config(text).valid()) {
-    return base::Error{base::ErrorCode::unavailable,
-                       fmt::format("{}: the file changed while it was read; try again", file)};
-  }
   return text;
+}
+
+std::filesystem::path from_root(const std::filesystem::path& path) {
+  std::error_code error;
+  auto whole = std::filesystem::absolute(path, error);
+  return error ? path : whole;
 }
 
 base::Result<void> run(const RunOptions& options) {
@@ -38,9 +40,7 @@ base::Result<void> run(const RunOptions& options) {
   if (!data_plane) return data_plane.error();
   const auto control_plane = find_sibling("sluice-cp", options.libexec_dir);
   if (!control_plane) return control_plane.error();
-  std::error_code error;
-  auto absolute = std::filesystem::absolute(options.runtime_dir, error);
-  const auto runtime_dir = RuntimeDir::claim(error ? options.runtime_dir : absolute);
+  const auto runtime_dir = RuntimeDir::claim(from_root(options.runtime_dir));
   if (!runtime_dir) return runtime_dir.error();
   const auto accepted = runtime_dir->write_file("accepted.json", *text);
   if (!accepted) return accepted.error();
@@ -50,8 +50,10 @@ base::Result<void> run(const RunOptions& options) {
                                     "--runtime-dir", runtime_dir->path().string(),
                                     "--log-level",   options.log_level};
   };
+  auto of_control_plane = arguments();
+  of_control_plane.insert(of_control_plane.end(), {"--config-name", from_root(options.config_file).string()});
   Supervisor supervisor({.name = "sluice-dp", .file = *data_plane, .arguments = arguments()},
-                        {.name = "sluice-cp", .file = *control_plane, .arguments = arguments()},
+                        {.name = "sluice-cp", .file = *control_plane, .arguments = of_control_plane},
                         runtime_dir->path());
   return supervisor.run();
 }

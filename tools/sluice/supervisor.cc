@@ -7,12 +7,12 @@
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <fmt/format.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/log.h"
+#include "cp/rethrow.h"
 #include "tools/sluice/runtime_dir.h"
 
 namespace sluice::cli {
@@ -43,8 +43,8 @@ base::Result<void> Supervisor::run() {
     auto socket = ReadySocket::open(io_.get_executor(), notify_path_);
     if (!socket) return socket.error();
     std::exception_ptr broken;
-    asio::co_spawn(io_, take_notices(*socket), asio::detached);
-    asio::co_spawn(io_, take_signals(), asio::detached);
+    asio::co_spawn(io_, take_notices(*socket), cp::rethrow);
+    asio::co_spawn(io_, take_signals(), cp::rethrow);
     asio::co_spawn(io_, supervise(), [this, &broken](std::exception_ptr error) {
       broken = error;
       io_.stop();
@@ -74,7 +74,7 @@ asio::awaitable<void> Supervisor::supervise() {
 asio::awaitable<void> Supervisor::start_up() {
   for (Child* child : {&data_plane_, &control_plane_}) {
     if (stopping_.is_set()) co_return;
-    asio::co_spawn(io_, keep(*child), asio::detached);
+    asio::co_spawn(io_, keep(*child), cp::rethrow);
     const bool ready = co_await until_ready(*child);
     if (!ready) co_return;
   }
