@@ -110,6 +110,11 @@ int main(int argc, char** argv) {
   });
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    const auto words = app.remaining(true);
+    if (words.empty()) return app.exit(error) == 0 ? 0 : 2;
+    fmt::print(stderr, "\"{}\" is not a command\nRun with --help for more information.\n", words.front());
+    return 2;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

@@ -21,8 +21,14 @@ namespace sluice::cli {
 namespace {
 
 base::Error path_error(const std::filesystem::path& path, int error_number) {
-  return base::system_error(fmt::format("runtime directory: \"{}\"", path.string()), error_number);
+  auto error = base::system_error(fmt::format("runtime directory: \"{}\"", path.string()), error_number);
+  error.message += "; choose another with --runtime-dir";
+  if (error_number == EACCES || error_number == EPERM) error.message += ", or run sluice as root";
+  return error;
 }
+
+/// The longest name of a socket that the directory is to hold.
+constexpr std::string_view kLongestSocket = "notify.sock";
 
 std::string holder_of(int lock) {
   std::array<char, 32> text{};
@@ -46,6 +52,14 @@ base::Result<void> write_all(int fd, std::string_view text, const std::filesyste
 }  // namespace
 
 base::Result<RuntimeDir> RuntimeDir::claim(const std::filesystem::path& path) {
+  constexpr std::size_t kMost = sizeof(sockaddr_un::sun_path) - 1 - 1 - kLongestSocket.size();
+  if (path.native().size() > kMost) {
+    return base::Error{
+        base::ErrorCode::invalid,
+        fmt::format("runtime directory: \"{}\": the path has {} bytes, and for the names of the "
+                    "sockets in it {} is the most; choose a shorter one with --runtime-dir",
+                    path.string(), path.native().size(), kMost)};
+  }
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return path_error(path, error.value());

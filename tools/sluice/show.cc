@@ -15,7 +15,8 @@ namespace sluice::cli {
 namespace {
 
 /// Longer than the control plane waits for the data plane: its sentence says more than our time-out would.
-constexpr std::chrono::seconds kAnswer{25};
+constexpr std::chrono::seconds kAnswer{5};
+constexpr std::chrono::seconds kFlowsAnswer{25};
 
 base::Result<std::string> ask(const config::ShowRequest& request, const std::filesystem::path& runtime_dir) {
   const std::string socket = (runtime_dir / "cp.sock").string();
@@ -27,8 +28,12 @@ base::Result<std::string> ask(const config::ShowRequest& request, const std::fil
                     "--runtime-dir {0}`, or name the right directory with --runtime-dir",
                     runtime_dir.string())};
   }
-  const auto line = base::request(socket, config::encode_request(request), kAnswer);
-  if (!line) return line.error();
+  const auto limit = request.what == config::ShowWhat::flows ? kFlowsAnswer : kAnswer;
+  const auto line = base::request(socket, config::encode_request(request), limit);
+  if (!line) {
+    return base::Error{line.error().code, fmt::format("the control plane (sluice-cp) does not answer: {}",
+                                                      line.error().message)};
+  }
   return config::decode_show_reply(request.what, *line);
 }
 

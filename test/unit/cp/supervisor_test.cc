@@ -61,13 +61,13 @@ class SupervisorTest : public testing::Test {
     write(fs::path("bin") / (child + ".behaviour"), how);
   }
 
-  [[nodiscard]] pid_t spawn_sluice(const std::string& log) const {
+  [[nodiscard]] pid_t spawn_sluice(const std::string& log, const std::string& runtime_dir = "rt") const {
     const std::vector<std::string> words{SLUICE_BINARY,
                                          "run",
                                          "-c",
                                          (dir_ / "config.json").string(),
                                          "--runtime-dir",
-                                         (dir_ / "rt").string(),
+                                         (dir_ / runtime_dir).string(),
                                          "--libexec-dir",
                                          (dir_ / "bin").string()};
     const pid_t pid = ::fork();
@@ -210,6 +210,15 @@ TEST_F(SupervisorTest, SecondInstanceIsRefusedNamingThePid) {
               HasSubstr("another sluice (pid " + std::to_string(run_) + ") runs on the runtime directory"));
   EXPECT_EQ(pids("sluice-dp").size(), 1U);
   EXPECT_EQ(stop(), 0);
+}
+
+TEST_F(SupervisorTest, ARuntimeDirectoryTooLongForSocketsIsRefusedBeforeItIsMade) {
+  const std::string longest(100, 'x');
+  int status = 0;
+  ::waitpid(spawn_sluice("log", longest), &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_THAT(read("log"), HasSubstr("choose a shorter one with --runtime-dir"));
+  EXPECT_FALSE(fs::exists(dir_ / longest));
 }
 
 TEST_F(SupervisorTest, ChildrenDieWithAKilledSupervisor) {
