@@ -45,6 +45,9 @@ class Control {
   /// Asks all workers for their flows. `done` gets the list when the last has answered.
   void list_flows(const config::FlowFilter& filter, std::function<void(config::FlowList)> done);
 
+  /// The kernel's routes and neighbours are known.
+  [[nodiscard]] bool synced() const noexcept { return mirror_->synced(); }
+
   // What reports are made of.
   [[nodiscard]] const ServiceCompiler& compiler() const noexcept { return compiler_; }
   [[nodiscard]] const ServerLedger& ledger() const noexcept { return ledger_; }

@@ -149,6 +149,14 @@ base::Result<void> run_dataplane(const config::Config& config, const std::string
   auto watched = (*loop)->add(signals->get(), EPOLLIN, [&](std::uint32_t) { (*loop)->stop(); });
   if (!watched) return watched;
 
+  // Ready means that packets find their way: not before the kernel's routes are known.
+  constexpr std::uint64_t kSyncLimitMs = 5000;
+  const std::uint64_t sync_until = base::steady_ms() + kSyncLimitMs;
+  while (!(*control)->synced() && base::steady_ms() < sync_until) (*loop)->run_once(std::chrono::milliseconds(100));
+  if (!(*control)->synced()) {
+    return base::Error{base::ErrorCode::unavailable, "the kernel did not tell its routes by netlink within 5 s"};
+  }
+
   {
     const auto running = RunningWorkers::launch(shared, worker_pointers);
     if (!running) return running.error();

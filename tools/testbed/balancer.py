@@ -68,7 +68,7 @@ class Balancer:
         return self.lab.state / self.log
 
     def forwards(self):
-        """Whether every worker runs a configuration and the kernel has the VIP on the port's interface."""
+        """Whether every worker runs a configuration, the kernel has the VIP, and sluice knows its routes."""
         try:
             workers = self.show("workers")
         except LabError:
@@ -77,7 +77,9 @@ class Balancer:
             return False
         interface = self.lab.nics[0] + ("-twin" if self.lab.device == "af_packet" else "")
         shown = self.lab.run("lb", "ip", "-o", "addr", "show", "dev", interface, "up", check=False).stdout
-        return f" {self.lab.vip4}/" in shown and f" {self.lab.vip6}/" in shown
+        if f" {self.lab.vip4}/" not in shown or f" {self.lab.vip6}/" not in shown:
+            return False
+        return all(server["next_hop"] != "no route" for server in self.show("servers"))
 
     def cli(self, *words, check=True):
         return self.lab.run("lb", self.program, *words, check=check)
