@@ -296,9 +296,13 @@ void NextHops::follow_kernel(Entry& entry, const KernelTables& kernel, Tick now)
       entry.failed.reset();
       return;
     case NeighbourState::failed:
+      if (!entry.mac.is_zero()) {
+        if (!entry.lost) entry.lost = now;
+        if (now - *entry.lost < kProbingMs) break;
+      }
+      if (before != NeighbourState::failed || !entry.mac.is_zero()) entry.failed = now;
       entry.mac = {};
       entry.lost.reset();
-      if (before != NeighbourState::failed) entry.failed = now;
       break;
     case NeighbourState::none:
     case NeighbourState::incomplete:

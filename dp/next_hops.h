@@ -39,8 +39,10 @@ struct PortInterface {
 /// Link addresses are the kernel's to find. It is asked (solicit) when an adjacency in use has none, or one
 /// that is stale; at most once in kSolicitMs for each. In use are: those of servers, always; others that came
 /// to be, were wanted by a worker, or touched by one, in the last kInUseMs. When the kernel forgets a
-/// neighbour (ip neigh flush), the last address is used on for kHoldMs while it asks anew. A failed adjacency
-/// is refused, not queued, for kFailedMs after the kernel's last attempt.
+/// neighbour (ip neigh flush), the last address is used on for kHoldMs while it asks anew. It says `failed`
+/// both when it asked in vain and when it was told to forget; the first takes it kProbingMs at least, so that
+/// a failure sooner than that after an address was known is taken for the second. A failed adjacency is
+/// refused, not queued, for kFailedMs after the kernel's last attempt.
 ///
 /// Pure: no I/O, the clock is passed in. Thread: the control thread, save for use().
 class NextHops {
@@ -51,6 +53,7 @@ class NextHops {
   static constexpr std::int32_t kInUseMs = 60'000;
   static constexpr std::int32_t kSolicitMs = 1'000;
   static constexpr std::int32_t kHoldMs = 10'000;
+  static constexpr std::int32_t kProbingMs = 2'500;  ///< less than a kernel's three probes a second apart
   static constexpr std::int32_t kFailedMs = 5'000;
   static constexpr std::int32_t kEpochMs = 100;  ///< between moves of the epoch
   static constexpr std::int32_t kSweepMs = 1'000;

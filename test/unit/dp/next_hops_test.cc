@@ -324,8 +324,35 @@ TEST_F(NextHopsTest, AForgottenNeighbourIsUsedOnWhileTheKernelAsksAnew) {
   neighbour("10.0.0.20", NeighbourState::incomplete);
   run();
   EXPECT_EQ(adjacency("10.0.0.20").state, AdjacencyState::reachable);
+  advance(NextHops::kProbingMs);
   neighbour("10.0.0.20", NeighbourState::failed);
   run();
+  EXPECT_EQ(adjacency("10.0.0.20").state, AdjacencyState::failed);
+}
+
+TEST_F(NextHopsTest, ANeighbourFlushedAgainAndAgainIsNoFailedOne) {
+  hops_.set_servers({ip("10.0.0.20")});
+  neighbour("10.0.0.20", NeighbourState::usable, "02:00:00:00:00:20");
+  run();
+  for (int i = 0; i < 10;
+       ++i) {  // what `ip neigh flush` shows of itself, faster than the kernel gets an answer
+    neighbour("10.0.0.20", NeighbourState::failed);
+    run();
+    EXPECT_EQ(adjacency("10.0.0.20").state, AdjacencyState::reachable);
+    neighbour("10.0.0.20", NeighbourState::incomplete);
+    advance(100);
+    EXPECT_EQ(adjacency("10.0.0.20").state, AdjacencyState::reachable);
+  }
+}
+
+TEST_F(NextHopsTest, ANeighbourThatFailsAndStaysAwayIsRefusedAfterTheKernelsProbes) {
+  hops_.set_servers({ip("10.0.0.20")});
+  neighbour("10.0.0.20", NeighbourState::usable, "02:00:00:00:00:20");
+  run();
+  neighbour("10.0.0.20", NeighbourState::failed);
+  run();
+  EXPECT_EQ(adjacency("10.0.0.20").state, AdjacencyState::reachable);
+  advance(NextHops::kProbingMs + NextHops::kSweepMs);
   EXPECT_EQ(adjacency("10.0.0.20").state, AdjacencyState::failed);
 }
 
