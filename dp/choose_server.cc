@@ -33,7 +33,9 @@ std::uint64_t connections(const WorkerState& worker, std::uint16_t server) noexc
   std::uint64_t sum = 0;
   for (const WorkerState* peer : worker.peers) {
     const ServerCounters& c = peer->servers[server];
-    sum += c.connections_new.get() - c.connections_ended.get();
+    // Closed is read before new: other workers go on counting, and the difference must not be negative.
+    const std::uint64_t closed = c.connections_closed.get();
+    sum += c.connections_new.get() - closed;
   }
   return sum;
 }

@@ -136,6 +136,8 @@ void classify(Packet& packet, const Snapshot& snapshot, const WorkerState& worke
                 packet.meta.problem == DropReason::none ? DropReason::no_kernel_path : packet.meta.problem);
   if (eth->dst != worker.ports[packet.in_port].mac) return punt(packet, DropReason::other_host);
   with_family(packet.meta.family, [&]<Family F>() { classify_ip<F>(packet, snapshot, worker); });
+  // Whatever is answered goes back to where it came from; a group has sent nothing (IEEE 802 §8.2.2).
+  if (packet.pending() && eth->src.is_multicast()) return packet.drop(DropReason::bad_source);
   if (steer && packet.pending() && packet.meta.owner != worker.id) packet.verdict = Verdict::hand_over;
 }
 

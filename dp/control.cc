@@ -19,6 +19,9 @@ namespace {
 constexpr std::chrono::milliseconds kFastTick{10};
 constexpr std::chrono::milliseconds kSlowTick{1000};
 constexpr std::int32_t kNextHopsMs = 100;
+/// Flows in one listing, whatever is asked for: each worker sets room aside for as many, and all must fit
+/// into one line of the channel.
+constexpr std::uint32_t kMaxListed = 100'000;
 
 std::vector<const WorkerState*> states_of(const std::vector<Worker*>& workers) {
   std::vector<const WorkerState*> states;
@@ -246,11 +249,11 @@ void Control::list_flows(const config::FlowFilter& filter, std::function<void(co
     }
   }
   auto listing = std::make_unique<FlowListing>();
-  listing->limit = filter.limit;
+  listing->limit = std::min(filter.limit, kMaxListed);
   listing->done = std::move(done);
   listing->asked.resize(workers_.size());
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    listing->queries.push_back(std::make_unique<FlowQuery>(by_slot, filter.limit));
+    listing->queries.push_back(std::make_unique<FlowQuery>(by_slot, listing->limit));
   }
   listings_.push_back(std::move(listing));
   finish_listings();

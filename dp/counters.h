@@ -28,7 +28,8 @@ struct alignas(kCacheLine) ServerCounters {
   std::array<Counter, 2> bytes;    ///< [direction]
   Counter connections_new;
   Counter connections_failed;  ///< refused by the server, or never answered
-  Counter connections_ended;
+  Counter connections_closed;  ///< of those: no longer open; their flows may still be remembered
+  Counter connections_ended;   ///< of those: forgotten
 };
 static_assert(sizeof(ServerCounters) == kCacheLine);
 

@@ -11,7 +11,8 @@ void adopt_frame(const Packet& packet) noexcept {
   m->data_off = static_cast<std::uint16_t>(packet.bytes.data() - static_cast<std::byte*>(m->buf_addr));
   m->data_len = static_cast<std::uint16_t>(packet.bytes.size());
   m->pkt_len = packet.frame_length;
-  m->ol_flags = 0;  // what the receiving NIC said of the old frame
+  // Forget what the receiving NIC said of the old frame, but not whose buffer it is.
+  m->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
   if (packet.verdict == Verdict::reflect && m->next != nullptr) {
     ::rte_pktmbuf_free(m->next);
     m->next = nullptr;

@@ -207,7 +207,9 @@ void end_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worke
     ports.give_back_lingering(flow.local_port, now,
                               flow.end[index(Direction::to_server)] + detail.sequence_delta);
   }
-  worker.servers[flow.server_slot].connections_ended.add(1);
+  ServerCounters& counters = worker.servers[flow.server_slot];
+  if (class_of(flow.state) != FlowClass::closed) counters.connections_closed.add(1);
+  counters.connections_ended.add(1);
   flows.erase(number);
 }
 

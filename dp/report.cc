@@ -72,7 +72,10 @@ std::vector<config::ServiceReport> services(const Control& control) {
   };
   for (const config::ForwardingService& service : control.state().services) add_service(service);
   for (const auto* slot : compiler.services()) {
-    if (slot != nullptr && slot->draining) add_service(slot->service);
+    if (slot == nullptr || !slot->draining) continue;
+    // One that has but moved to another VIP was reported above: servers and counters go by the name.
+    const auto has_name = [&](const config::ServiceReport& r) { return r.name == slot->service.name; };
+    if (std::none_of(reports.begin(), reports.end(), has_name)) add_service(slot->service);
   }
   return reports;
 }

@@ -31,8 +31,8 @@ config::TrafficCounters ServerLedger::sum(std::uint16_t slot) const {
   config::TrafficCounters total;
   for (const WorkerState* worker : workers_) {
     const ServerCounters& c = worker->servers[slot];
-    // Ended is read before new: the difference is never negative.
-    const std::uint64_t ended = c.connections_ended.get();
+    // Closed is read before new: the difference is never negative.
+    const std::uint64_t closed = c.connections_closed.get();
     const std::uint64_t begun = c.connections_new.get();
     add(total, {.packets_in = c.packets[index(Direction::to_server)].get(),
                 .bytes_in = c.bytes[index(Direction::to_server)].get(),
@@ -40,7 +40,7 @@ config::TrafficCounters ServerLedger::sum(std::uint16_t slot) const {
                 .bytes_out = c.bytes[index(Direction::to_client)].get(),
                 .connections_new = begun,
                 .connections_failed = c.connections_failed.get(),
-                .connections_current = begun - ended});
+                .connections_current = begun - closed});
   }
   return total;
 }
@@ -85,7 +85,15 @@ config::TrafficCounters ServerLedger::removed_servers(const std::string& service
 
 std::vector<bool> ServerLedger::slots_in_use() const {
   std::vector<bool> in_use(kMaxServers);
-  for (const auto& [slot, account] : accounts_) in_use[slot] = sum(slot).connections_current != 0;
+  for (const auto& [slot, account] : accounts_) {
+    std::uint64_t flows = 0;  // with those that are closed, but remembered
+    for (const WorkerState* worker : workers_) {
+      const ServerCounters& c = worker->servers[slot];
+      const std::uint64_t ended = c.connections_ended.get();
+      flows += c.connections_new.get() - ended;
+    }
+    in_use[slot] = flows != 0;
+  }
   return in_use;
 }
 

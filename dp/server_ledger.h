@@ -27,7 +27,7 @@ class ServerLedger {
   [[nodiscard]] config::TrafficCounters server(std::uint16_t slot) const;
   /// Of servers that the service no longer has; connections_current is 0.
   [[nodiscard]] config::TrafficCounters removed_servers(const std::string& service) const;
-  /// Server slots with open flows.
+  /// Server slots to which flows refer, be they open or closed.
   [[nodiscard]] std::vector<bool> slots_in_use() const;
 
   static void add(config::TrafficCounters& sum, const config::TrafficCounters& more) noexcept;

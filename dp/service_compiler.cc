@@ -58,8 +58,12 @@ void set_bit(std::vector<std::uint64_t>& bits, std::uint16_t port) {
 /// One run of compile(): works on a copy of the registry.
 class ServiceCompiler::Build {
  public:
-  Build(Registry registry, std::vector<bool> in_use, unsigned workers)
-      : registry_(std::move(registry)), in_use_(std::move(in_use)), workers_(workers) {
+  Build(Registry registry, std::vector<bool> in_use, std::vector<bool> idle_pools, unsigned workers)
+      : registry_(std::move(registry)),
+        in_use_(std::move(in_use)),
+        idle_pools_(std::move(idle_pools)),
+        workers_(workers) {
+    idle_pools_.resize(kMaxPools);
     in_use_.resize(kMaxServers);
   }
 
@@ -99,6 +103,10 @@ class ServiceCompiler::Build {
     for (const config::ForwardingService& service : state.services) {
       if (!endpoints.insert({service.vip, service.protocol}).second) {
         return invalid(service, service.vip.to_string() + " belongs to another service already");
+      }
+      if (service.source_ports.first == 0 || service.source_ports.first > service.source_ports.last) {
+        return invalid(service, "source ports " + std::to_string(service.source_ports.first) + "-" +
+                                    std::to_string(service.source_ports.last) + " are no range from 1 on");
       }
       if (service.local_addresses.empty()) return invalid(service, "has no local address");
       for (const base::IpAddress& local : service.local_addresses) {
@@ -255,10 +263,10 @@ class ServiceCompiler::Build {
       }
       entry.value.pools = to.pools;
     }
-    // A pool outlives its configuration while there is a server to which its ports may lead: flows give them
-    // back. back.
+    // A pool outlives its configuration until it has got all ports back that its flows have.
     std::erase_if(registry_.pools, [&](const auto& item) {
-      return !used.contains(item.first) && !has_server_at(std::get<2>(item.first));
+      return !used.contains(item.first) &&
+             (idle_pools_[item.second.slot] || !has_server_at(std::get<2>(item.first)));
     });
     for (const auto& [key, entry] : registry_.pools) {
       if (tables_->pools.size() < (entry.slot + std::size_t{1}) * workers_) {
@@ -272,8 +280,8 @@ class ServiceCompiler::Build {
     return {};
   }
 
-  /// What servers send to the ports of a pool is recognised as long as the pool lives, though the configuration
-  /// may name another range or another local address by now.
+  /// What servers send to the ports of a pool is recognised as long as the pool lives, though the
+  /// configuration may name another range or another local address by now.
   void serve_pools() {
     for (const auto& [key, entry] : registry_.pools) {
       ServedAddress& address = tables_->addresses[number(std::get<1>(key))];
@@ -350,18 +358,20 @@ class ServiceCompiler::Build {
     tables_->by_port = ServiceIndex(keys, slots);
   }
 
+  std::vector<bool> idle_pools_;  // by slot: no server used it, and no flow, when note_flows() looked last
   unsigned workers_;
   std::map<base::IpAddress, std::uint16_t> numbers_;
-  std::vector<std::uint64_t> ephemeral_;  // a bit per port
+  std::vector<std::uint64_t> ephemeral_;                               // a bit per port
   std::vector<std::uint16_t> next_service_, next_server_, next_pool_;  // free slots, highest first
 };
 
 base::Result<std::shared_ptr<const ServiceTables>> ServiceCompiler::compile(
     const config::ForwardingState& state, const KernelPorts& kernel_ports) {
-  Build build(registry_, in_use_, workers_);
+  Build build(registry_, in_use_, idle_pools_, workers_);
   if (auto done = build.run(state, kernel_ports); !done) return std::move(done).error();
   registry_ = std::move(build.registry_);
   in_use_ = std::move(build.in_use_);
+  idle_pools_.clear();  // the new tables may use them, and what has their slots may be another
   servers_by_slot_.assign(build.tables_->servers.size(), nullptr);
   for (const auto& [key, entry] : registry_.servers) servers_by_slot_[entry.slot] = &entry.value;
   services_by_slot_.assign(build.tables_->services.size(), nullptr);
@@ -372,10 +382,21 @@ base::Result<std::shared_ptr<const ServiceTables>> ServiceCompiler::compile(
 bool ServiceCompiler::note_flows(std::vector<bool> in_use) {
   in_use_ = std::move(in_use);
   in_use_.resize(kMaxServers);
-  return std::any_of(registry_.servers.begin(), registry_.servers.end(), [&](const auto& item) {
-    const auto& entry = item.second;
-    return entry.value.draining && !in_use_[entry.slot];
-  });
+  bool frees = false;
+  std::vector<bool> used(kMaxPools);
+  for (const auto& [key, entry] : registry_.servers) {
+    frees = frees || (entry.value.draining && !in_use_[entry.slot]);
+    for (const std::uint16_t pool : entry.value.pools) used[pool] = true;
+  }
+  idle_pools_.assign(kMaxPools, false);
+  for (const auto& [key, entry] : registry_.pools) {
+    idle_pools_[entry.slot] =
+        !used[entry.slot] && std::all_of(entry.value->begin(), entry.value->end(), [](const PortPool& pool) {
+          return pool.available() == pool.total();
+        });
+    frees = frees || idle_pools_[entry.slot];
+  }
+  return frees;
 }
 
 }  // namespace sluice::dp

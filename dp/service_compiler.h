@@ -47,9 +47,9 @@ class ServiceCompiler {
   [[nodiscard]] const std::vector<const ServerSlot*>& servers() const noexcept { return servers_by_slot_; }
   [[nodiscard]] const std::vector<const ServiceSlot*>& services() const noexcept { return services_by_slot_; }
 
-  /// Says which server slots have flows; compile() frees draining ones that have none. True when it would
-  /// free any. Pre: every worker runs the tables compiled last, else one may just be giving a server its
-  /// first flow.
+  /// Says which server slots have flows; compile() frees draining ones that have none, and pools that no
+  /// server uses any more and no flow either. True when it would free any. Pre: every worker runs the tables
+  /// compiled last, else one may just be giving a server its first flow.
   bool note_flows(std::vector<bool> in_use);
 
  private:
@@ -81,6 +81,7 @@ class ServiceCompiler {
   std::vector<const ServerSlot*> servers_by_slot_;
   std::vector<const ServiceSlot*> services_by_slot_;
   std::vector<bool> in_use_;
+  std::vector<bool> idle_pools_;  // by slot; says nothing when empty
 };
 
 }  // namespace sluice::dp

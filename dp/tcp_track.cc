@@ -31,6 +31,17 @@ void set_window_scale(Flow<F>& flow, Direction d, std::span<const std::byte> seg
                           : static_cast<std::uint8_t>((flow.window_scale & 0x0fU) | shift << 4U);
 }
 
+/// Whether `seq` lies between what the receiver has acknowledged and what has been sent to it.
+template <Family F>
+bool is_outstanding(const Flow<F>& flow, Direction d, std::uint32_t seq) noexcept {
+  const Direction other = reverse(d);
+  const std::uint32_t last = flow.end[index(d)];
+  const bool acked_known = other == Direction::to_client || (flow.flags & Flow<F>::kClientAcked) != 0;
+  if (!acked_known) return seq_at_or_before(seq, last);
+  const std::uint32_t first = flow.acked[index(other)];
+  return seq_at_or_before(first, last) && seq - first <= last - first;
+}
+
 /// A RST counts only where the receiver would take it at once: at the next byte that it expects (RFC 5961
 /// §3.2), which lies between what it has acknowledged and what has been sent to it.
 template <Family F>
@@ -43,11 +54,7 @@ bool reset_is_legal(const Flow<F>& flow, Direction d, const base::TcpHdr& tcp, s
     return d == Direction::to_client ? tcp.flags.ack() && ack == flow.end[index(other)]
                                      : seq == flow.end[index(d)] || seq + 1 == flow.end[index(d)];
   }
-  const bool acked_known = other == Direction::to_client || (flow.flags & Flow<F>::kClientAcked) != 0;
-  if (!acked_known) return seq_at_or_before(seq, flow.end[index(d)]);
-  const std::uint32_t first = flow.acked[index(other)];
-  const std::uint32_t last = flow.end[index(d)];
-  return seq_at_or_before(first, last) && seq - first <= last - first;
+  return is_outstanding(flow, d, seq);
 }
 
 /// Ends no handshake: a segment of the client that does not acknowledge the server's SYN (RFC 9293 §3.10.7.4,
@@ -55,7 +62,8 @@ bool reset_is_legal(const Flow<F>& flow, Direction d, const base::TcpHdr& tcp, s
 template <Family F>
 bool is_blind(const Flow<F>& flow, const FlowDetail& detail, Direction d, const base::TcpHdr& tcp,
               std::uint32_t ack) noexcept {
-  if (flow.state != FlowState::syn_received || d != Direction::to_server) return false;
+  if (d != Direction::to_server || flow.state > FlowState::syn_received) return false;
+  if (flow.state == FlowState::syn_sent) return !tcp.flags.syn();  // there is nothing yet to acknowledge
   const Direction other = reverse(d);
   return !tcp.flags.ack() || !seq_before(detail.first[index(other)], ack) ||
          !seq_at_or_before(ack, flow.end[index(other)]);
@@ -115,7 +123,8 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
     const std::uint32_t room = std::max<std::uint32_t>(scaled_window(flow, other), 0xffff);
     if (segment_end - end <= room) end = segment_end;
   }
-  if (tcp->flags.ack()) {
+  const bool blind = is_blind(flow, detail, d, *tcp, ack);
+  if (tcp->flags.ack() && !blind) {
     std::uint32_t& acked = flow.acked[index(d)];
     const bool first = d == Direction::to_server ? (flow.flags & Flow<F>::kClientAcked) == 0
                                                  : before == FlowState::syn_sent || reopens;
@@ -126,9 +135,10 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
     flow.window[index(d)] = tcp->window.host();
   }
 
-  const bool legal_fin = event != TcpEvent::fin || seq_at_or_before(segment_end, end);
-  if (legal_fin && (event != TcpEvent::syn_ack || before <= FlowState::syn_received || reopens) &&
-      !is_blind(flow, detail, d, *tcp, ack)) {
+  // The last FIN, be it a copy, ends where all that was sent ends; a blind one need not even have a number
+  // near.
+  const bool legal_fin = event != TcpEvent::fin || is_outstanding(flow, d, segment_end);
+  if (legal_fin && (event != TcpEvent::syn_ack || before <= FlowState::syn_received || reopens) && !blind) {
     flow.state = next_state(flow.state, d, event);
   }
   // When both close at once, both go through TIME_WAIT (RFC 9293 §3.6): the server's FIN then does not

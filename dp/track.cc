@@ -15,6 +15,16 @@ constexpr bool is_first_syn(base::TcpFlags flags) noexcept {
   return flags.syn() && !flags.ack() && !flags.rst() && !flags.fin();
 }
 
+/// An address that no packet can come from: whoever answers it, answers the wrong one (RFC 1122 §3.2.1.3, RFC
+/// 4291 §2.5.2, §2.5.3, §2.7). Only asked about first packets: no flow of such a client exists.
+bool is_impossible(const base::Ipv4& source) noexcept {
+  return source.value.host() >> 24 == 0 || source.is_loopback() || source.is_multicast() ||
+         source == base::Ipv4::from_host(0xffff'ffff);
+}
+bool is_impossible(const base::Ipv6& source) noexcept {
+  return source.is_unspecified() || source.is_loopback() || source.is_multicast();
+}
+
 /// A packet without a flow: a new connection, the kernel's own traffic on a shared address, or something that
 /// fell out of time.
 template <Family F>
@@ -32,6 +42,10 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
     }
   }
   if (meta.icmp_error) return packet.drop(DropReason::icmp_no_flow);
+  // An address of our own as the source would have two services talk to one another for ever (RFC 4987 §2.1).
+  if (is_impossible(key.src) || snapshot.services->find_address<F>(key.src) != kNoIndex) {
+    return packet.drop(DropReason::bad_source);
+  }
   if (meta.proto == IpProto::udp) {
     return to_client ? packet.drop(DropReason::no_flow) : start_flow<F>(packet, key, snapshot, worker, now);
   }
@@ -53,10 +67,19 @@ bool follow(Packet& packet, std::uint32_t number, WorkerState& worker) noexcept 
   const FlowState before = flow.state;
   const bool changed = track_tcp(flow, worker.flows<F>().detail(number), d,
                                  packet.bytes.subspan(packet.meta.l4_offset), packet.meta.l4_length);
+  if (!changed) return false;
+  ServerCounters& counters = worker.servers[flow.server_slot];
   if (before == FlowState::syn_sent && flow.state == FlowState::reset && d == Direction::to_client) {
-    worker.servers[flow.server_slot].connections_failed.add(1);
+    counters.connections_failed.add(1);
   }
-  return changed;
+  const bool was_closed = class_of(before) == FlowClass::closed;
+  const bool is_closed = class_of(flow.state) == FlowClass::closed;
+  if (!was_closed && is_closed) counters.connections_closed.add(1);
+  if (was_closed && !is_closed) {  // the server took a new SYN on it: another connection in the same record
+    counters.connections_new.add(1);
+    counters.connections_ended.add(1);
+  }
+  return true;
 }
 
 }  // namespace
