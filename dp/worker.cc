@@ -13,8 +13,10 @@
 namespace sluice::dp {
 namespace {
 
-constexpr std::uint32_t kExpiryBudget = 64;  // flows looked at per round: bounds a round's length
-constexpr std::uint32_t kQuerySlice = 256;   // flow records listed per round
+// Flows looked at per round: bounds its length, and keeps pace with the burst or two of new ones that it may
+// begin.
+constexpr std::uint32_t kExpiryBudget = 64;
+constexpr std::uint32_t kQuerySlice = 256;  // flow records listed per round
 constexpr std::uint32_t kRoundsBeforeSleep = 64;
 // Sleeps grow by 1 µs a round to 50 µs. After some 0.2 s without a frame they are longer still: a wake-up
 // costs up to 20 µs of CPU on a virtual machine, and at 50 µs an idle worker was seen to take 17 % of a core
@@ -59,6 +61,7 @@ void Worker::run() noexcept {
       retry_parked(snapshot, now);
     }
     const std::uint32_t work = poll_ports(snapshot, now) + poll_workers(snapshot, now);
+    expire_flows(snapshot, state_, now, kExpiryBudget);
     if (now != last_housekeeping_) housekeeping(snapshot, now);
     ::rte_rcu_qsbr_quiescent(shared_.quiescence, state_.id);
     state_.counters.total_cycles.set(tsc - start);
@@ -154,7 +157,6 @@ void Worker::housekeeping(const Snapshot& snapshot, base::Tick now) noexcept {
   constexpr std::uint32_t kParkedRetryMs = 100;  // for their patience, should no table come
   if (now.ms / kParkedRetryMs != last_housekeeping_.ms / kParkedRetryMs) retry_parked(snapshot, now);
   last_housekeeping_ = now;
-  expire_flows(snapshot, state_, now, kExpiryBudget);
   if (FlowQuery* query = query_.load(std::memory_order_acquire)) {
     if (query->advance(state_, now, kQuerySlice)) query_.store(nullptr, std::memory_order_release);
   }
