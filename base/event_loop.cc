@@ -137,7 +137,8 @@ bool EventLoop::step(int limit) {
       drain_wake();
       continue;
     }
-    const auto watch = watches_.find(event.data.u64);
+    const std::uint64_t key = event.data.u64;  // a copy: the kernel's struct is packed
+    const auto watch = watches_.find(key);
     if (watch == watches_.end()) continue;  // removed by a callback of this very round
     const auto alive = watch->second;       // the callback may remove itself
     alive->callback(event.events);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <string_view>
@@ -40,6 +41,9 @@ base::Result<ProgramMaps> maps_of(std::uint32_t program_id) {
     return base::system_error("XDP program " + std::to_string(program_id) + " cannot be opened", errno);
   }
   ProgramMaps maps;
+  // The kernel refuses bytes that it does not know unless they are zero, padding too, which {} need not
+  // clear.
+  std::memset(&maps.info, 0, sizeof(maps.info));
   std::array<std::uint32_t, 64> ids{};
   maps.info.nr_map_ids = ids.size();
   maps.info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
