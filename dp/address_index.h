@@ -6,8 +6,8 @@
 
 #include "base/address.h"
 #include "base/headers.h"
+#include "dp/kernel/route_table.h"
 #include "dp/packet.h"
-#include "dp/route_table.h"
 
 /// Immutable lookup tables that tell whether a packet's destination concerns us. A few entries each: they
 /// stay in L1.

@@ -1,6 +1,6 @@
 #include "dp/classify.h"
 
-#include "dp/flow_hash.h"
+#include "dp/flow/flow_hash.h"
 #include "dp/ip_header.h"
 #include "dp/parse.h"
 

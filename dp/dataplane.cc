@@ -18,15 +18,15 @@
 #include "base/event_loop.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "dp/control.h"
-#include "dp/control_server.h"
+#include "dp/control/control.h"
+#include "dp/control/control_server.h"
+#include "dp/control/report.h"
+#include "dp/control/telemetry.h"
 #include "dp/eal.h"
 #include "dp/handover.h"
-#include "dp/next_hops.h"
+#include "dp/kernel/next_hops.h"
 #include "dp/parking.h"
-#include "dp/ports.h"
-#include "dp/report.h"
-#include "dp/telemetry.h"
+#include "dp/ports/ports.h"
 #include "dp/worker.h"
 
 namespace sluice::dp {
@@ -152,9 +152,11 @@ base::Result<void> run_dataplane(const config::Config& config, const std::string
   // Ready means that packets find their way: not before the kernel's routes are known.
   constexpr std::uint64_t kSyncLimitMs = 5000;
   const std::uint64_t sync_until = base::steady_ms() + kSyncLimitMs;
-  while (!(*control)->synced() && base::steady_ms() < sync_until) (*loop)->run_once(std::chrono::milliseconds(100));
+  while (!(*control)->synced() && base::steady_ms() < sync_until)
+    (*loop)->run_once(std::chrono::milliseconds(100));
   if (!(*control)->synced()) {
-    return base::Error{base::ErrorCode::unavailable, "the kernel did not tell its routes by netlink within 5 s"};
+    return base::Error{base::ErrorCode::unavailable,
+                       "the kernel did not tell its routes by netlink within 5 s"};
   }
 
   {

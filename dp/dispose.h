@@ -12,7 +12,7 @@
 #include "dp/handover.h"
 #include "dp/packet.h"
 #include "dp/parking.h"
-#include "dp/ports.h"
+#include "dp/ports/ports.h"
 #include "dp/snapshot.h"
 #include "dp/worker_state.h"
 

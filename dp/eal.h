@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "config/model.h"
 #include "dp/eal_log.h"
-#include "dp/port_plan.h"
+#include "dp/ports/port_plan.h"
 
 /// DPDK's environment abstraction layer (EAL), started once for the life of the process.
 ///

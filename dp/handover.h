@@ -7,7 +7,7 @@
 #include <rte_mbuf.h>
 
 #include "base/result.h"
-#include "dp/worker_queues.h"
+#include "dp/ports/worker_queues.h"
 
 namespace sluice::dp {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "dp/flow.h"
+#include "dp/flow/flow.h"
 #include "dp/packet.h"
 
 namespace sluice::dp {

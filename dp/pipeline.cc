@@ -1,10 +1,10 @@
 #include "dp/pipeline.h"
 
 #include "dp/classify.h"
+#include "dp/flow/track.h"
 #include "dp/ip_header.h"
 #include "dp/parse.h"
 #include "dp/rewrite.h"
-#include "dp/track.h"
 
 namespace sluice::dp {
 namespace {

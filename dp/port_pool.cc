@@ -2,7 +2,7 @@
 
 #include <cassert>
 
-#include "dp/flow_hash.h"
+#include "dp/flow/flow_hash.h"
 
 namespace sluice::dp {
 namespace {

@@ -2,9 +2,9 @@
 
 #include "base/checksum.h"
 #include "dp/answer.h"
+#include "dp/flow/tcp_options.h"
 #include "dp/icmp_error.h"
 #include "dp/ip_header.h"
-#include "dp/tcp_options.h"
 
 namespace sluice::dp {
 namespace {

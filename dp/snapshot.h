@@ -10,7 +10,7 @@
 #include "base/headers.h"
 #include "config/model.h"
 #include "dp/address_index.h"
-#include "dp/adjacency_table.h"
+#include "dp/kernel/adjacency_table.h"
 #include "dp/packet.h"
 #include "dp/port_pool.h"
 
@@ -58,7 +58,7 @@ struct Server {
 /// An address on which we receive: a VIP, a local address, or both.
 struct ServedAddress {
   base::IpAddress address;
-  bool is_local = false;  ///< servers answer to it
+  bool is_local = false;           ///< servers answer to it
   config::PortRange source_ports;  ///< the least range that holds all pools on it
   /// One bit per port that sources may not have (service ports, the kernel's own sockets): [tcp, udp].
   std::array<std::vector<std::uint64_t>, 2> excluded;

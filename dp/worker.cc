@@ -8,7 +8,7 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 
-#include "dp/flow_life.h"
+#include "dp/flow/flow_life.h"
 
 namespace sluice::dp {
 namespace {

@@ -6,11 +6,11 @@
 #include <rte_rcu_qsbr.h>
 
 #include "config/model.h"
+#include "dp/control/flow_query.h"
 #include "dp/dispose.h"
-#include "dp/flow_query.h"
 #include "dp/handover.h"
 #include "dp/pipeline.h"
-#include "dp/ports.h"
+#include "dp/ports/ports.h"
 #include "dp/snapshot.h"
 #include "dp/worker_state.h"
 

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "config/model.h"
 #include "dp/counters.h"
-#include "dp/flow_table.h"
+#include "dp/flow/flow_table.h"
 #include "dp/rate_limit.h"
 #include "dp/snapshot.h"
 #include "dp/spsc_queue.h"

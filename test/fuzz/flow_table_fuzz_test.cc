@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "dp/flow_table.h"
+#include "dp/flow/flow_table.h"
 #include "test/fuzz/budget.h"
 
 namespace sluice::test {

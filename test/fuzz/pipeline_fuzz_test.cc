@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "dp/flow_life.h"
+#include "dp/flow/flow_life.h"
 #include "test/fuzz/budget.h"
 #include "test/packet/world.h"
 

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "dp/flow_life.h"
+#include "dp/flow/flow_life.h"
 #include "test/packet_match.h"
 
 namespace sluice::test {

@@ -10,9 +10,9 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "config/forwarding.h"
-#include "dp/kernel_sockets.h"
+#include "dp/control/service_compiler.h"
+#include "dp/kernel/kernel_sockets.h"
 #include "dp/pipeline.h"
-#include "dp/service_compiler.h"
 #include "test/packet/seen.h"
 #include "test/packet_builder.h"
 

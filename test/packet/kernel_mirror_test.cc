@@ -1,4 +1,4 @@
-#include "dp/kernel_mirror.h"
+#include "dp/kernel/kernel_mirror.h"
 
 #include <chrono>
 #include <functional>

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "dp/flow_life.h"
+#include "dp/flow/flow_life.h"
 #include "test/packet/world.h"
 
 namespace sluice::test {

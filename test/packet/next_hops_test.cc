@@ -1,4 +1,4 @@
-#include "dp/next_hops.h"
+#include "dp/kernel/next_hops.h"
 
 #include <chrono>
 #include <functional>
@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "dp/kernel_mirror.h"
+#include "dp/kernel/kernel_mirror.h"
 #include "test/packet/network_namespace.h"
 
 namespace sluice::dp {

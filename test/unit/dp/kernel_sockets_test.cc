@@ -1,4 +1,4 @@
-#include "dp/kernel_sockets.h"
+#include "dp/kernel/kernel_sockets.h"
 
 #include <string>
 #include <vector>

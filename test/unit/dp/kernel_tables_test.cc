@@ -1,4 +1,4 @@
-#include "dp/kernel_tables.h"
+#include "dp/kernel/kernel_tables.h"
 
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "dp/next_hops.h"
+#include "dp/kernel/next_hops.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "dp/route_table.h"
+#include "dp/kernel/route_table.h"
 
 #include <cstdint>
 #include <optional>

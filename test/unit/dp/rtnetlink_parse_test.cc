@@ -1,4 +1,4 @@
-#include "dp/rtnetlink_parse.h"
+#include "dp/kernel/rtnetlink_parse.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "dp/tcp_options.h"
+#include "dp/flow/tcp_options.h"
 
 #include <algorithm>
 #include <initializer_list>

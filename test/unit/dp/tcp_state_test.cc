@@ -1,4 +1,4 @@
-#include "dp/tcp_state.h"
+#include "dp/flow/tcp_state.h"
 
 #include <set>
 #include <string>

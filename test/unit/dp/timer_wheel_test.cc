@@ -1,4 +1,4 @@
-#include "dp/timer_wheel.h"
+#include "dp/flow/timer_wheel.h"
 
 #include <vector>
 

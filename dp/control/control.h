@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/result.h"
+#include "config/forwarding.h"
+#include "config/report.h"
+#include "config/wire.h"
+#include "dp/control/publisher.h"
+#include "dp/control/server_ledger.h"
+#include "dp/control/service_compiler.h"
+#include "dp/kernel/kernel_mirror.h"
+#include "dp/kernel/kernel_sockets.h"
+#include "dp/kernel/next_hops.h"
+#include "dp/ports/ports.h"
+#include "dp/worker.h"
+
+/// Theory of operation. The control thread brings three things together into what workers read: what cp wants
+/// (apply()), what the kernel knows of routes and neighbours (KernelMirror, NextHops), and which ports the
+/// kernel itself uses (KernelPorts). Whatever changes, there is one way to the workers: publish(). Nothing
+/// here ever waits for a worker.
+namespace sluice::dp {
+
+class Control {
+ public:
+  /// `workers` and `ports` must outlive it. Publishes a first snapshot without services. Errors: no netlink,
+  /// no memory.
+  static base::Result<std::unique_ptr<Control>> create(base::EventLoop& loop, WorkerShared& shared,
+                                                       NextHops& next_hops, PortSet& ports,
+                                                       std::vector<Worker*> workers);
+  ~Control();
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+  /// Carries out a forwarding state; `done` is called once every worker runs it. On error nothing has
+  /// changed.
+  base::Result<void> apply(config::ForwardingState state, std::function<void()> done);
+  /// The state applied last; generation 0 when there was none.
+  [[nodiscard]] const config::ForwardingState& state() const noexcept { return state_; }
+
+  /// Asks all workers for their flows. `done` gets the list when the last has answered.
+  void list_flows(const config::FlowFilter& filter, std::function<void(config::FlowList)> done);
+
+  /// The kernel's routes and neighbours are known.
+  [[nodiscard]] bool synced() const noexcept { return mirror_->synced(); }
+
+  // What reports are made of.
+  [[nodiscard]] const ServiceCompiler& compiler() const noexcept { return compiler_; }
+  [[nodiscard]] const ServerLedger& ledger() const noexcept { return ledger_; }
+  [[nodiscard]] const Snapshot& snapshot() const noexcept { return *publisher_.current(); }
+  [[nodiscard]] const std::vector<Worker*>& workers() const noexcept { return workers_; }
+  [[nodiscard]] const PortSet& ports() const noexcept { return ports_; }
+  [[nodiscard]] base::Tick now() const noexcept;
+
+ private:
+  struct FlowListing;
+  struct PendingAck {
+    std::uint64_t serial;
+    std::function<void()> done;
+  };
+
+  Control(base::EventLoop& loop, WorkerShared& shared, NextHops& next_hops, PortSet& ports,
+          std::vector<Worker*> workers, Publisher publisher, std::unique_ptr<KernelMirror> mirror,
+          KernelSockets sockets);
+  base::Result<void> start();
+
+  base::Result<void> recompile(const config::ForwardingState& state);
+  void update_next_hops(const KernelChanges& changes);
+  void publish();
+  void update_filters();
+
+  void on_kernel();
+  void on_fast_tick();
+  void on_slow_tick();
+  /// True when ports that our local addresses may not use have changed.
+  bool refresh_kernel_ports();
+  void finish_acks();
+  void finish_listings();
+  [[nodiscard]] bool all_run(std::uint64_t serial) const noexcept;
+
+  base::EventLoop& loop_;
+  WorkerShared& shared_;
+  NextHops& next_hops_;
+  PortSet& ports_;
+  std::vector<Worker*> workers_;
+  Publisher publisher_;
+  std::unique_ptr<KernelMirror> mirror_;
+  KernelSockets kernel_sockets_;
+  KernelPorts kernel_ports_;
+  ServiceCompiler compiler_;
+  ServerLedger ledger_;
+  config::ForwardingState state_;
+  std::shared_ptr<const ServiceTables> tables_;
+  std::vector<PendingAck> acks_;
+  std::vector<std::unique_ptr<FlowListing>> listings_;
+  base::EventLoop::TimerId fast_timer_ = base::EventLoop::TimerId::none;
+  base::EventLoop::TimerId slow_timer_ = base::EventLoop::TimerId::none;
+  base::Tick next_hops_checked_;
+};
+
+}  // namespace sluice::dp

@@ -1,0 +1,159 @@
+#include "dp/control/report.h"
+
+#include <algorithm>
+#include <map>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+namespace sluice::dp {
+namespace {
+
+std::string describe_next_hop(const Snapshot& snapshot, const PortSet& ports, std::uint16_t slot) {
+  const AdjacencyId id = slot < snapshot.server_hops.size() ? snapshot.server_hops[slot] : kNoAdjacency;
+  if (id == kNoAdjacency) return "no route";
+  const Adjacency& hop = snapshot.next_hops->adjacency(id);
+  switch (hop.state) {
+    case AdjacencyState::gone: return "no route";
+    case AdjacencyState::incomplete: return "incomplete";
+    case AdjacencyState::failed: return "failed";
+    case AdjacencyState::reachable: break;
+  }
+  base::Mac mac;
+  std::transform(hop.header.begin(), hop.header.begin() + 6, mac.bytes.begin(),
+                 [](std::byte b) { return static_cast<std::uint8_t>(b); });
+  const std::string port = hop.port < ports.ports().size() ? ports.ports()[hop.port]->name() : "?";
+  return mac.to_string() + " via " + port;
+}
+
+std::vector<config::ServiceReport> services(const Control& control) {
+  const ServiceCompiler& compiler = control.compiler();
+  const ServiceTables& tables = *control.snapshot().services;
+  std::map<std::string, std::vector<config::ServerReport>> servers;  // by service
+  for (std::uint16_t slot = 0; slot < compiler.servers().size(); ++slot) {
+    const auto* holder = compiler.servers()[slot];
+    if (holder == nullptr) continue;
+    config::ServerReport report{.name = holder->server,
+                                .endpoint = holder->endpoint,
+                                .weight = holder->weight,
+                                .draining = holder->draining,
+                                .next_hop = describe_next_hop(control.snapshot(), control.ports(), slot),
+                                .counters = control.ledger().server(slot)};
+    for (const std::uint16_t pool : holder->pools) {
+      for (std::size_t w = 0; w < control.workers().size(); ++w) {
+        const PortPool& ports = *tables.pools[pool * control.workers().size() + w];
+        report.ports_free += ports.available();
+        report.ports_total += ports.total();
+      }
+    }
+    servers[holder->service].push_back(std::move(report));
+  }
+  std::vector<config::ServiceReport> reports;
+  const auto add_service = [&](const config::ForwardingService& service) {
+    config::ServiceReport report{.name = service.name,
+                                 .vip = service.vip,
+                                 .protocol = service.protocol,
+                                 .balance = service.balance,
+                                 .counters = control.ledger().removed_servers(service.name),
+                                 .servers = std::move(servers[service.name])};
+    // The configuration's order; what drains comes last.
+    const auto place = [&](const config::ServerReport& server) {
+      const auto it =
+          std::find_if(service.servers.begin(), service.servers.end(), [&](const auto& configured) {
+            return configured.name == server.name && configured.endpoint == server.endpoint;
+          });
+      return it - service.servers.begin();
+    };
+    std::stable_sort(report.servers.begin(), report.servers.end(),
+                     [&](const auto& a, const auto& b) { return place(a) < place(b); });
+    for (const config::ServerReport& server : report.servers)
+      ServerLedger::add(report.counters, server.counters);
+    reports.push_back(std::move(report));
+  };
+  for (const config::ForwardingService& service : control.state().services) add_service(service);
+  for (const auto* slot : compiler.services()) {
+    if (slot == nullptr || !slot->draining) continue;
+    // One that has but moved to another VIP was reported above: servers and counters go by the name.
+    const auto has_name = [&](const config::ServiceReport& r) { return r.name == slot->service.name; };
+    if (std::none_of(reports.begin(), reports.end(), has_name)) add_service(slot->service);
+  }
+  return reports;
+}
+
+std::vector<config::PortReport> ports(const Control& control) {
+  std::vector<config::PortReport> reports;
+  for (const auto& port : control.ports().ports()) {
+    const PortCounters counters = port->counters();
+    config::PortReport report{.name = port->name(),
+                              .device = port->device(),
+                              .interface = port->interface(),
+                              .mac = port->mac().to_string(),
+                              .driver = port->driver(),
+                              .link_up = port->link_up(),
+                              .queues = port->nic().rx_queues(),
+                              .mtu = port->mtu(),
+                              .rx_packets = counters.rx_packets,
+                              .rx_bytes = counters.rx_bytes,
+                              .tx_packets = counters.tx_packets,
+                              .tx_bytes = counters.tx_bytes,
+                              .rx_missed = counters.rx_missed,
+                              .rx_errors = counters.rx_errors,
+                              .tx_errors = counters.tx_errors,
+                              .rx_nombuf = counters.rx_nombuf};
+    for (const Worker* worker : control.workers()) {
+      report.punted += worker->twin_counters(port->index()).punted.get();
+      report.from_twin += worker->twin_counters(port->index()).from_twin.get();
+    }
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+std::vector<config::DropReport> drops(const Control& control) {
+  std::vector<config::DropReport> reports;
+  for (std::size_t reason = 1; reason < kDropReasons.size(); ++reason) {
+    config::DropReport report{.reason = std::string(kDropReasons[reason].name),
+                              .description = std::string(kDropReasons[reason].description)};
+    for (const Worker* worker : control.workers())
+      report.packets += worker->state().counters.drops[reason].get();
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+config::WorkerReport worker(const Worker& worker, const ReportBasics& basics) {
+  const WorkerState& state = worker.state();
+  const WorkerCounters& c = state.counters;
+  const auto& cpus = basics.cpus[state.id];
+  return {.id = static_cast<std::uint16_t>(state.id),
+          .cpu = cpus.empty() ? std::uint16_t{0} : cpus.front(),
+          .packets = c.packets.get(),
+          .handed_over = c.handed_over.get(),
+          .bursts = c.bursts.get(),
+          .empty_polls = c.empty_polls.get(),
+          .busy_cycles = c.busy_cycles.get(),
+          .total_cycles = c.total_cycles.get(),
+          .flows = static_cast<std::uint32_t>(c.flows.get()),
+          .flows_max = state.flows_v4.capacity() + state.flows_v6.capacity(),
+          .half_open = static_cast<std::uint32_t>(c.half_open.get()),
+          .half_open_max = 2 * state.half_open_max,
+          .generation = c.generation.get()};
+}
+
+}  // namespace
+
+config::DataplaneReport make_report(const Control& control, const ReportBasics& basics) {
+  config::DataplaneReport report{.version = SLUICE_VERSION,
+                                 .generation = control.snapshot().generation,
+                                 .uptime_ms = base::steady_ms() - basics.started_ms,
+                                 .pid = static_cast<std::uint64_t>(::getpid()),
+                                 .hugepages = basics.hugepages,
+                                 .services = services(control),
+                                 .ports = ports(control),
+                                 .drops = drops(control),
+                                 .workers = {}};
+  for (const Worker* w : control.workers()) report.workers.push_back(worker(*w, basics));
+  return report;
+}
+
+}  // namespace sluice::dp

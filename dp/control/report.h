@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+
+#include "config/report.h"
+#include "dp/control/control.h"
+
+namespace sluice::dp {
+
+/// What does not change while the process lives.
+struct ReportBasics {
+  std::uint64_t started_ms = 0;  ///< base::steady_ms() at start
+  bool hugepages = false;
+  std::vector<std::vector<std::uint16_t>> cpus;  ///< by worker
+};
+
+/// Everything that dp tells of itself, read from the workers' counters as they stand. Thread: control.
+[[nodiscard]] config::DataplaneReport make_report(const Control& control, const ReportBasics& basics);
+
+}  // namespace sluice::dp

@@ -1,0 +1,233 @@
+#include "dp/flow/flow_life.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/checksum.h"
+#include "dp/answer.h"
+#include "dp/choose_server.h"
+#include "dp/flow/tcp_track.h"
+
+namespace sluice::dp {
+namespace {
+
+using base::at;
+using base::Family;
+using base::IpProto;
+
+/// How far a reused port pair is numbered beyond what the server had read of the connection before.
+constexpr std::uint32_t kSequenceGap = 0x20000;
+
+/// Makes room for one more half-open flow. False when that is not to be had.
+template <Family F>
+bool make_room(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+  FlowTable<F>& flows = worker.flows<F>();
+  if (flows.size(FlowClass::half_open) >= worker.half_open_max) {
+    if (worker.syn_overflow == config::SynOverflow::drop) {
+      packet.drop(DropReason::half_open_full);
+      return false;
+    }
+    end_flow<F>(flows.soonest(FlowClass::half_open), snapshot, worker, now);
+  }
+  if (!flows.full()) return true;
+  for (const FlowClass victim : {FlowClass::closed, FlowClass::half_open}) {
+    const std::uint32_t flow = flows.soonest(victim);
+    if (flow == kNoFlow) continue;
+    end_flow<F>(flow, snapshot, worker, now);
+    return true;
+  }
+  packet.drop(DropReason::flow_table_full);
+  return false;
+}
+
+template <Family F>
+void set_deltas(Flow<F>& flow) noexcept {
+  base::ChecksumDelta addresses;
+  addresses.replace(flow.client, flow.local);
+  addresses.replace(flow.vip, flow.server);
+  flow.address_delta = addresses.folded();
+  addresses.replace(flow.client_port, flow.local_port);
+  addresses.replace(flow.vip_port, flow.server_port);
+  flow.l4_delta = addresses.folded();
+}
+
+/// Finds a source port towards the flow's server, starting at a local address that the client's hash chooses.
+/// Fills local address, port and pool. Nothing when all are in use.
+template <Family F>
+std::optional<PortPool::Lease> lease_port(Flow<F>& flow, std::uint16_t& pool, std::uint64_t hash,
+                                          const ServiceTables& tables, WorkerState& worker,
+                                          base::Tick now) noexcept {
+  const Service& service = tables.services[flow.service];
+  const Server& server = tables.servers[flow.server_slot];
+  const std::size_t n = service.local_addresses.size();
+  constexpr unsigned kAttempts = 8;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::size_t which = (hash + i) % n;
+    const ServedAddress& address = tables.addresses[service.local_addresses[which]];
+    pool = server.pools[which];
+    PortPool& ports = *tables.pools[std::size_t{pool} * worker.workers + worker.id];
+    flow.local = address.address.template as<F>();
+    for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+      const auto lease = ports.take(now, address.excluded_for(flow.proto));
+      if (!lease) break;
+      flow.local_port = lease->port;
+      const FlowKey<F> key = flow.server_key();
+      // A flow of an earlier configuration may still use the pair.
+      if (!worker.flows<F>().find(key, worker.flows<F>().hash(key))) return lease;
+      ports.give_back(lease->port);
+    }
+  }
+  return std::nullopt;
+}
+
+/// Like lease_port(); when no port is free, connections that are over give theirs up early, the oldest first.
+/// A bounded number of them: they may be of other servers.
+template <Family F>
+std::optional<PortPool::Lease> lease_port_or_evict(Flow<F>& flow, std::uint16_t& pool, std::uint64_t hash,
+                                                   const Snapshot& snapshot, WorkerState& worker,
+                                                   base::Tick now) noexcept {
+  constexpr unsigned kEvictions = 16;
+  for (unsigned evicted = 0;; ++evicted) {
+    const auto lease = lease_port(flow, pool, hash, *snapshot.services, worker, now);
+    if (lease || evicted == kEvictions) return lease;
+    const std::uint32_t over = worker.flows<F>().soonest(FlowClass::closed);
+    if (over == kNoFlow) return std::nullopt;
+    end_flow<F>(over, snapshot, worker, now);
+  }
+}
+
+/// The server may hold the port pair in TIME_WAIT: number the connection beyond the old one, and have no
+/// timestamp sent that could be older than its last (RFC 9293 §3.6.1, RFC 7323 §5.5; facts: nat case 6).
+template <Family F>
+std::uint32_t avoid_time_wait(const Packet& packet, Flow<F>& flow, std::uint32_t server_read) noexcept {
+  flow.flags |= Flow<F>::kStripsTimestamps;
+  const std::uint32_t seq =
+      at<base::TcpHdr>(std::span<const std::byte>(packet.bytes), packet.meta.l4_offset)->seq.host();
+  if (seq_before(server_read, seq)) return 0;
+  flow.flags |= Flow<F>::kTranslatesSequence;
+  return server_read + kSequenceGap - seq;
+}
+
+template <Family F>
+void expire(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+  FlowTable<F>& flows = worker.flows<F>();
+  Flow<F>& flow = flows.flow(number);
+  const base::Tick ends =
+      flow.last_seen + idle_timeout_ms(flow.state, snapshot.services->services[flow.service]);
+  if (!reached(now, ends)) {
+    // Every flow comes by here once per turn of the wheel, before 16 bits of the epoch can have come round.
+    const auto epoch = static_cast<std::uint16_t>(snapshot.next_hops->epoch());
+    if (flow.hop_epoch != epoch) flow.client_hop = kNoAdjacency;
+    return flows.rearm(number, now, ends);
+  }
+  if (flow.state == FlowState::syn_sent) worker.servers[flow.server_slot].connections_failed.add(1);
+  end_flow<F>(number, snapshot, worker, now);
+}
+
+}  // namespace
+
+std::uint32_t idle_timeout_ms(FlowState state, const Service& service) noexcept {
+  switch (state) {
+    case FlowState::unused:
+    case FlowState::kCount: return 0;
+    case FlowState::udp_opening:
+    case FlowState::syn_sent:
+    case FlowState::syn_received: return service.half_open_ms;
+    case FlowState::udp_open:
+    case FlowState::established:
+    case FlowState::fin_client:
+    case FlowState::fin_server: return service.open_ms;
+    case FlowState::closing: return std::min(kClosingMs, service.open_ms);
+    case FlowState::time_wait: return kTimeWaitMs;
+    case FlowState::reset: return kResetMs;
+  }
+  return 0;
+}
+
+template <Family F>
+void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot, WorkerState& worker,
+                base::Tick now) noexcept {
+  const ServiceTables& tables = *snapshot.services;
+  const Service& service = tables.services[packet.meta.service];
+  Flow<F> flow;
+  flow.server_slot = choose_server(service, packet.meta.service, key, worker);
+  if (flow.server_slot == kNoIndex) return refuse(packet, DropReason::no_server, worker, now);
+  if (!make_room<F>(packet, snapshot, worker, now)) return;
+
+  const Server& server = tables.servers[flow.server_slot];
+  flow.client = key.src;
+  flow.client_port = key.src_port;
+  flow.vip = key.dst;
+  flow.vip_port = key.dst_port;
+  flow.server = server.address.as<F>();
+  flow.server_port = server.port;
+  flow.proto = key.proto;
+  flow.service = packet.meta.service;
+  flow.last_seen = now;
+  std::uint16_t pool = kNoIndex;
+  const auto lease = lease_port_or_evict(flow, pool, packet.meta.hash, snapshot, worker, now);
+  if (!lease) return packet.drop(DropReason::no_source_port);
+  set_deltas(flow);
+
+  std::uint32_t sequence_delta = 0;
+  std::uint32_t first = 0;
+  if (flow.proto == IpProto::tcp) {
+    if (lease->reused) sequence_delta = avoid_time_wait(packet, flow, lease->server_read);
+    start_tcp(flow, packet.bytes.subspan(packet.meta.l4_offset), packet.meta.l4_length);
+    first = at<base::TcpHdr>(packet.bytes, packet.meta.l4_offset)->seq.host();
+  } else {
+    flow.state = FlowState::udp_opening;
+  }
+  const std::uint32_t number =
+      worker.flows<F>().insert(flow, now, now + idle_timeout_ms(flow.state, service));
+  if (number == kNoFlow) {
+    tables.pools[std::size_t{pool} * worker.workers + worker.id]->give_back(flow.local_port);
+    return packet.drop(DropReason::flow_table_full);
+  }
+  FlowDetail& detail = worker.flows<F>().detail(number);
+  detail.pool = pool;
+  detail.sequence_delta = sequence_delta;
+  detail.first[index(Direction::to_server)] = first;
+  worker.servers[flow.server_slot].connections_new.add(1);
+  packet.meta.flow = number;
+}
+
+template <Family F>
+void end_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+  FlowTable<F>& flows = worker.flows<F>();
+  const Flow<F>& flow = flows.flow(number);
+  const FlowDetail& detail = flows.detail(number);
+  PortPool& ports = *snapshot.services->pools[std::size_t{detail.pool} * worker.workers + worker.id];
+  const bool server_forgot =
+      flow.proto != IpProto::tcp || flow.state == FlowState::reset ||
+      (flow.state == FlowState::time_wait && (flow.flags & Flow<F>::kServerClosedFirst) == 0);
+  if (server_forgot) {
+    ports.give_back(flow.local_port);
+  } else {
+    ports.give_back_lingering(flow.local_port, now,
+                              flow.end[index(Direction::to_server)] + detail.sequence_delta);
+  }
+  ServerCounters& counters = worker.servers[flow.server_slot];
+  if (class_of(flow.state) != FlowClass::closed) counters.connections_closed.add(1);
+  counters.connections_ended.add(1);
+  flows.erase(number);
+}
+
+void expire_flows(const Snapshot& snapshot, WorkerState& worker, base::Tick now, unsigned budget) noexcept {
+  for (unsigned i = 0; i < budget; ++i) {
+    const std::uint32_t v4 = worker.flows_v4.due(now);
+    if (v4 != kNoFlow) expire<Family::v4>(v4, snapshot, worker, now);
+    const std::uint32_t v6 = worker.flows_v6.due(now);
+    if (v6 != kNoFlow) expire<Family::v6>(v6, snapshot, worker, now);
+    if (v4 == kNoFlow && v6 == kNoFlow) return;
+  }
+}
+
+template void start_flow(Packet&, const FlowKey<Family::v4>&, const Snapshot&, WorkerState&,
+                         base::Tick) noexcept;
+template void start_flow(Packet&, const FlowKey<Family::v6>&, const Snapshot&, WorkerState&,
+                         base::Tick) noexcept;
+template void end_flow<Family::v4>(std::uint32_t, const Snapshot&, WorkerState&, base::Tick) noexcept;
+template void end_flow<Family::v6>(std::uint32_t, const Snapshot&, WorkerState&, base::Tick) noexcept;
+
+}  // namespace sluice::dp

@@ -1,0 +1,162 @@
+#include "dp/flow/tcp_track.h"
+
+#include <algorithm>
+
+#include "base/headers.h"
+#include "dp/flow/tcp_options.h"
+
+namespace sluice::dp {
+namespace {
+
+using base::at;
+using base::Family;
+
+/// Sequence space that a segment takes: payload, and one each for SYN and FIN (RFC 9293 §3.4).
+std::uint32_t sequence_length(const base::TcpHdr& tcp, std::size_t length) noexcept {
+  return static_cast<std::uint32_t>(length - tcp.header_length()) + (tcp.flags.syn() ? 1U : 0U) +
+         (tcp.flags.fin() ? 1U : 0U);
+}
+
+template <Family F>
+std::uint32_t scaled_window(const Flow<F>& flow, Direction d) noexcept {
+  const unsigned shift = d == Direction::to_server ? flow.window_scale & 0xfU : flow.window_scale >> 4U;
+  return std::uint32_t{flow.window[index(d)]} << shift;
+}
+
+template <Family F>
+void set_window_scale(Flow<F>& flow, Direction d, std::span<const std::byte> segment) noexcept {
+  const std::uint8_t shift = window_scale(segment).value_or(0);
+  flow.window_scale = d == Direction::to_server
+                          ? static_cast<std::uint8_t>((flow.window_scale & 0xf0U) | shift)
+                          : static_cast<std::uint8_t>((flow.window_scale & 0x0fU) | shift << 4U);
+}
+
+/// Whether `seq` lies between what the receiver has acknowledged and what has been sent to it.
+template <Family F>
+bool is_outstanding(const Flow<F>& flow, Direction d, std::uint32_t seq) noexcept {
+  const Direction other = reverse(d);
+  const std::uint32_t last = flow.end[index(d)];
+  const bool acked_known = other == Direction::to_client || (flow.flags & Flow<F>::kClientAcked) != 0;
+  if (!acked_known) return seq_at_or_before(seq, last);
+  const std::uint32_t first = flow.acked[index(other)];
+  return seq_at_or_before(first, last) && seq - first <= last - first;
+}
+
+/// A RST counts only where the receiver would take it at once: at the next byte that it expects (RFC 5961
+/// §3.2), which lies between what it has acknowledged and what has been sent to it.
+template <Family F>
+bool reset_is_legal(const Flow<F>& flow, Direction d, const base::TcpHdr& tcp, std::uint32_t seq,
+                    std::uint32_t ack) noexcept {
+  const Direction other = reverse(d);
+  if (flow.state == FlowState::syn_sent) {
+    // The server refuses: acknowledges exactly the SYN (RFC 9293 §3.10.7.3). The client aborts: follows its
+    // SYN.
+    return d == Direction::to_client ? tcp.flags.ack() && ack == flow.end[index(other)]
+                                     : seq == flow.end[index(d)] || seq + 1 == flow.end[index(d)];
+  }
+  return is_outstanding(flow, d, seq);
+}
+
+/// Ends no handshake: a segment of the client that does not acknowledge the server's SYN (RFC 9293 §3.10.7.4,
+/// SYN-RECEIVED). Whoever cannot read the SYN-ACK must not be able to make a half-open flow last.
+template <Family F>
+bool is_blind(const Flow<F>& flow, const FlowDetail& detail, Direction d, const base::TcpHdr& tcp,
+              std::uint32_t ack) noexcept {
+  if (d != Direction::to_server || flow.state > FlowState::syn_received) return false;
+  if (flow.state == FlowState::syn_sent) return !tcp.flags.syn();  // there is nothing yet to acknowledge
+  const Direction other = reverse(d);
+  return !tcp.flags.ack() || !seq_before(detail.first[index(other)], ack) ||
+         !seq_at_or_before(ack, flow.end[index(other)]);
+}
+
+template <Family F>
+bool all_acknowledged(const Flow<F>& flow) noexcept {
+  return flow.acked[0] == flow.end[1] && flow.acked[1] == flow.end[0];
+}
+
+}  // namespace
+
+template <Family F>
+void start_tcp(Flow<F>& flow, std::span<const std::byte> syn, std::size_t length) noexcept {
+  const auto* tcp = at<base::TcpHdr>(syn, 0);
+  flow.state = FlowState::syn_sent;
+  flow.end[index(Direction::to_server)] = tcp->seq.host() + sequence_length(*tcp, length);
+  flow.window[index(Direction::to_server)] = tcp->window.host();
+  set_window_scale(flow, Direction::to_server, syn);
+}
+
+template <Family F>
+bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const std::byte> segment,
+               std::size_t length) noexcept {
+  const auto* tcp = at<base::TcpHdr>(segment, 0);
+  const Direction other = reverse(d);
+  const bool translates = (flow.flags & Flow<F>::kTranslatesSequence) != 0;
+  const std::uint32_t seq = tcp->seq.host();
+  const std::uint32_t ack =
+      tcp->ack.host() - (translates && d == Direction::to_client ? detail.sequence_delta : 0);
+  const TcpEvent event = event_of(tcp->flags);
+  const FlowState before = flow.state;
+
+  if (event == TcpEvent::rst) {
+    if (reset_is_legal(flow, d, *tcp, seq, ack)) flow.state = next_state(flow.state, d, event);
+    return flow.state != before;
+  }
+
+  std::uint32_t& end = flow.end[index(d)];
+  const std::uint32_t segment_end = seq + sequence_length(*tcp, length);
+  const bool opens = tcp->flags.syn() && before <= FlowState::syn_received;
+  // A late copy of the first SYN-ACK reopens nothing: a new connection has another number.
+  const bool reopens = event == TcpEvent::syn_ack && d == Direction::to_client &&
+                       (before == FlowState::closing || before == FlowState::time_wait) &&
+                       seq != detail.first[index(d)];
+  if (opens || reopens) {
+    if (d == Direction::to_client || seq != detail.first[index(d)]) detail.first[index(d)] = seq;
+    end = segment_end;
+    set_window_scale(flow, d, segment);
+    if (reopens) {
+      flow.end[index(other)] = ack;
+      flow.flags &= static_cast<std::uint8_t>(~(Flow<F>::kClientAcked | Flow<F>::kServerClosedFirst));
+    }
+  } else if (!tcp->flags.syn() && seq_before(end, segment_end)) {
+    // Sent beyond the other side's window: not believed, else a blind segment could shift what counts as in
+    // order.
+    const std::uint32_t room = std::max<std::uint32_t>(scaled_window(flow, other), 0xffff);
+    if (segment_end - end <= room) end = segment_end;
+  }
+  const bool blind = is_blind(flow, detail, d, *tcp, ack);
+  if (tcp->flags.ack() && !blind) {
+    std::uint32_t& acked = flow.acked[index(d)];
+    const bool first = d == Direction::to_server ? (flow.flags & Flow<F>::kClientAcked) == 0
+                                                 : before == FlowState::syn_sent || reopens;
+    if (seq_at_or_before(ack, flow.end[index(other)]) && (first || seq_before(acked, ack))) {
+      acked = ack;
+      if (d == Direction::to_server) flow.flags |= Flow<F>::kClientAcked;
+    }
+    flow.window[index(d)] = tcp->window.host();
+  }
+
+  // The last FIN, be it a copy, ends where all that was sent ends; a blind one need not even have a number
+  // near.
+  const bool legal_fin = event != TcpEvent::fin || is_outstanding(flow, d, segment_end);
+  if (legal_fin && (event != TcpEvent::syn_ack || before <= FlowState::syn_received || reopens) && !blind) {
+    flow.state = next_state(flow.state, d, event);
+  }
+  // When both close at once, both go through TIME_WAIT (RFC 9293 §3.6): the server's FIN then does not
+  // acknowledge the client's.
+  const bool crossing = before == FlowState::fin_client && flow.state == FlowState::closing &&
+                        seq_before(ack, flow.end[index(other)]);
+  if ((flow.state == FlowState::fin_server && before != FlowState::fin_server) || crossing) {
+    flow.flags |= Flow<F>::kServerClosedFirst;
+  }
+  if (flow.state == FlowState::closing && all_acknowledged(flow)) flow.state = FlowState::time_wait;
+  return flow.state != before;
+}
+
+template void start_tcp(Flow<Family::v4>&, std::span<const std::byte>, std::size_t) noexcept;
+template void start_tcp(Flow<Family::v6>&, std::span<const std::byte>, std::size_t) noexcept;
+template bool track_tcp(Flow<Family::v4>&, FlowDetail&, Direction, std::span<const std::byte>,
+                        std::size_t) noexcept;
+template bool track_tcp(Flow<Family::v6>&, FlowDetail&, Direction, std::span<const std::byte>,
+                        std::size_t) noexcept;
+
+}  // namespace sluice::dp

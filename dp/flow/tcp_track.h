@@ -1,0 +1,23 @@
+#pragma once
+
+#include <span>
+
+#include "dp/flow/flow.h"
+#include "dp/flow/tcp_state.h"
+
+namespace sluice::dp {
+
+/// Follows one TCP segment of a known flow: sequence numbers, windows, state. `segment` is the TCP header and
+/// what of the payload is contiguous, in the numbering of the side that it comes from; `length` is that of
+/// header and payload. True when the flow's state changed. Never judges whether the segment may pass: the
+/// endpoints do that; what lies outside the window only leaves the state as it is (RFC 5961: a blind RST or
+/// SYN must not end a connection). Source: RFC 9293 §3.10.7, RFC 5961 §3.2, RFC 7857 §2.
+template <base::Family F>
+bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction direction, std::span<const std::byte> segment,
+               std::size_t length) noexcept;
+
+/// Begins to follow a flow at the client's SYN.
+template <base::Family F>
+void start_tcp(Flow<F>& flow, std::span<const std::byte> syn, std::size_t length) noexcept;
+
+}  // namespace sluice::dp

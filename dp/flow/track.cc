@@ -1,0 +1,118 @@
+#include "dp/flow/track.h"
+
+#include "dp/answer.h"
+#include "dp/classify.h"
+#include "dp/flow/flow_life.h"
+#include "dp/flow/tcp_track.h"
+
+namespace sluice::dp {
+namespace {
+
+using base::Family;
+using base::IpProto;
+
+constexpr bool is_first_syn(base::TcpFlags flags) noexcept {
+  return flags.syn() && !flags.ack() && !flags.rst() && !flags.fin();
+}
+
+/// An address that no packet can come from: whoever answers it, answers the wrong one (RFC 1122 §3.2.1.3, RFC
+/// 4291 §2.5.2, §2.5.3, §2.7). Only asked about first packets: no flow of such a client exists.
+bool is_impossible(const base::Ipv4& source) noexcept {
+  return source.value.host() >> 24 == 0 || source.is_loopback() || source.is_multicast() ||
+         source == base::Ipv4::from_host(0xffff'ffff);
+}
+bool is_impossible(const base::Ipv6& source) noexcept {
+  return source.is_unspecified() || source.is_loopback() || source.is_multicast();
+}
+
+/// A packet without a flow: a new connection, the kernel's own traffic on a shared address, or something that
+/// fell out of time.
+template <Family F>
+void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot, WorkerState& worker,
+                  base::Tick now) noexcept {
+  const Meta& meta = packet.meta;
+  const bool to_client = meta.direction == Direction::to_client;
+  if (to_client) {
+    const ServiceTables& tables = *snapshot.services;
+    const std::uint16_t address = tables.find_address<F>(key.dst);
+    if (address != kNoIndex && tables.addresses[address].is_excluded(key.proto, key.dst_port)) {
+      packet.verdict = Verdict::punt;  // a port that the kernel itself uses
+      packet.reason = DropReason::no_flow;
+      return;
+    }
+  }
+  if (meta.icmp_error) return packet.drop(DropReason::icmp_no_flow);
+  // An address of our own as the source would have two services talk to one another for ever (RFC 4987 §2.1).
+  if (is_impossible(key.src) || snapshot.services->find_address<F>(key.src) != kNoIndex) {
+    return packet.drop(DropReason::bad_source);
+  }
+  if (meta.proto == IpProto::udp) {
+    return to_client ? packet.drop(DropReason::no_flow) : start_flow<F>(packet, key, snapshot, worker, now);
+  }
+  if (meta.tcp_flags.rst()) return packet.drop(DropReason::stray_reset);
+  if (!to_client && is_first_syn(meta.tcp_flags)) return start_flow<F>(packet, key, snapshot, worker, now);
+  answer_with_reset(packet, DropReason::reset_sent, worker, now);
+}
+
+/// A packet of a known flow. True when the flow's timer must be set anew.
+template <Family F>
+bool follow(Packet& packet, std::uint32_t number, WorkerState& worker) noexcept {
+  Flow<F>& flow = worker.flows<F>().flow(number);
+  const Direction d = packet.meta.direction;
+  if (flow.proto == IpProto::udp) {
+    const FlowState before = flow.state;
+    flow.state = next_state(before, d, TcpEvent::ack);
+    return flow.state != before;
+  }
+  const FlowState before = flow.state;
+  const bool changed = track_tcp(flow, worker.flows<F>().detail(number), d,
+                                 packet.bytes.subspan(packet.meta.l4_offset), packet.meta.l4_length);
+  if (!changed) return false;
+  ServerCounters& counters = worker.servers[flow.server_slot];
+  if (before == FlowState::syn_sent && flow.state == FlowState::reset && d == Direction::to_client) {
+    counters.connections_failed.add(1);
+  }
+  const bool was_closed = class_of(before) == FlowClass::closed;
+  const bool is_closed = class_of(flow.state) == FlowClass::closed;
+  if (!was_closed && is_closed) counters.connections_closed.add(1);
+  if (was_closed && !is_closed) {  // the server took a new SYN on it: another connection in the same record
+    counters.connections_new.add(1);
+    counters.connections_ended.add(1);
+  }
+  return true;
+}
+
+}  // namespace
+
+template <Family F>
+void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+  Meta& meta = packet.meta;
+  FlowTable<F>& flows = worker.flows<F>();
+  const FlowKey<F> key = flow_key<F>(packet);
+  auto found = flows.find(key, meta.hash);
+  if (found && !meta.icmp_error && found.direction == Direction::to_server && meta.proto == IpProto::tcp &&
+      is_first_syn(meta.tcp_flags) && class_of(flows.flow(found.flow).state) == FlowClass::closed) {
+    // The client uses its port anew: a connection of its own, perhaps to another server.
+    end_flow<F>(found.flow, snapshot, worker, now);
+    found = {};
+  }
+  if (!found) {
+    without_flow<F>(packet, key, snapshot, worker, now);
+    if (!packet.pending()) return;
+  } else {
+    meta.flow = found.flow;
+    meta.direction = found.direction;
+    if (meta.icmp_error) return;  // says nothing of the connection's life
+    Flow<F>& flow = flows.flow(found.flow);
+    flow.last_seen = now;
+    if (follow<F>(packet, found.flow, worker)) {
+      flows.rearm(found.flow, now,
+                  now + idle_timeout_ms(flow.state, snapshot.services->services[flow.service]));
+    }
+  }
+}
+
+template void track<Family::v4>(Packet&, const Snapshot&, WorkerState&, base::Tick) noexcept;
+template void track<Family::v6>(Packet&, const Snapshot&, WorkerState&, base::Tick) noexcept;
+
+}  // namespace sluice::dp
