@@ -16,12 +16,19 @@ void fields(auto& v, Like<Timeouts> auto& timeouts) {
   v.optional("client", timeouts.client);
   v.optional("server", timeouts.server);
   v.optional("udp", timeouts.udp);
+  v.optional("queue", timeouts.queue);
+  v.optional("tunnel", timeouts.tunnel);
+  v.optional("client_fin", timeouts.client_fin);
+  v.optional("server_fin", timeouts.server_fin);
 }
 
 void fields(auto& v, Like<ForwardingServer> auto& server) {
   v.required("name", server.name);
   v.required("endpoint", server.endpoint);
   v.required("weight", server.weight);
+  v.optional("maxconn", server.maxconn);
+  v.optional("maxqueue", server.maxqueue);
+  v.optional("shutdown_sessions", server.shutdown_sessions);
 }
 
 void fields(auto& v, Like<ForwardingService> auto& service) {
@@ -32,6 +39,11 @@ void fields(auto& v, Like<ForwardingService> auto& service) {
   v.optional("balance", service.balance);
   v.optional("hash_key", service.hash_key);
   v.optional("timeouts", service.timeouts);
+  v.optional("idle_refresh", service.idle_refresh);
+  v.optional("no_server", service.no_server);
+  v.optional("maxconn", service.maxconn);
+  v.optional("retries", service.retries);
+  v.optional("redispatch", service.redispatch);
   v.required("local_addresses", service.local_addresses);
   v.optional("source_ports", service.source_ports);
   v.required("servers", service.servers);
@@ -39,6 +51,8 @@ void fields(auto& v, Like<ForwardingService> auto& service) {
 
 void fields(auto& v, Like<ForwardingState> auto& state) {
   v.required("generation", state.generation);
+  v.optional("maxconn", state.maxconn);
+  v.optional("hard_stop_after", state.hard_stop_after);
   v.required("services", state.services);
 }
 
@@ -52,15 +66,43 @@ void fields(auto& v, Like<TrafficCounters> auto& counters) {
   v.optional("connections_current", counters.connections_current);
 }
 
+void fields(auto& v, Like<HandshakeCounters> auto& counters) {
+  v.optional("answered", counters.answered);
+  v.optional("refused", counters.refused);
+  v.optional("unreachable", counters.unreachable);
+  v.optional("unanswered", counters.unanswered);
+  v.optional("retried", counters.retried);
+  v.optional("redispatched", counters.redispatched);
+}
+
+void fields(auto& v, Like<QueueCounters> auto& queue) {
+  v.optional("waiting", queue.waiting);
+  v.optional("oldest_ms", queue.oldest_ms);
+  v.optional("entered", queue.entered);
+  v.optional("timed_out", queue.timed_out);
+}
+
+void fields(auto& v, Like<FailureReport> auto& failure) {
+  v.required("service", failure.service);
+  v.required("server", failure.server);
+  v.required("endpoint", failure.endpoint);
+  v.required("in_row", failure.in_row);
+  v.optional("last", failure.last);
+}
+
 void fields(auto& v, Like<ServerReport> auto& server) {
   v.required("name", server.name);
   v.required("endpoint", server.endpoint);
   v.optional("weight", server.weight);
+  v.optional("maxconn", server.maxconn);
   v.optional("draining", server.draining);
   v.optional("next_hop", server.next_hop);
   v.optional("ports_free", server.ports_free);
   v.optional("ports_total", server.ports_total);
+  v.optional("failures_in_row", server.failures_in_row);
   v.optional("counters", server.counters);
+  v.optional("handshakes", server.handshakes);
+  v.optional("queue", server.queue);
 }
 
 void fields(auto& v, Like<ServiceReport> auto& service) {
@@ -69,6 +111,8 @@ void fields(auto& v, Like<ServiceReport> auto& service) {
   v.optional("protocol", service.protocol);
   v.optional("balance", service.balance);
   v.optional("counters", service.counters);
+  v.optional("handshakes", service.handshakes);
+  v.optional("queue", service.queue);
   v.optional("servers", service.servers);
 }
 
@@ -151,6 +195,8 @@ void fields(auto& v, Like<FlowFilter> auto& filter) {
   v.optional("service", filter.service);
   v.optional("server", filter.server);
   v.optional("client", filter.client);
+  v.optional("client_port", filter.client_port);
+  v.optional("state", filter.state);
   v.optional("limit", filter.limit);
 }
 

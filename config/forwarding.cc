@@ -2,8 +2,12 @@
 
 namespace sluice::config {
 
-ForwardingState forwarding_of(const Config& config, std::uint64_t generation, const WeightOf& weight_of) {
-  ForwardingState state{.generation = generation, .services = {}};
+ForwardingState forwarding_of(const Config& config, std::uint64_t generation,
+                              const ForwardingOf& forwarding_of_server) {
+  ForwardingState state{.generation = generation,
+                        .maxconn = config.global.maxconn,
+                        .hard_stop_after = config.global.hard_stop_after,
+                        .services = {}};
   state.services.reserve(config.services.size());
   for (const Service& service : config.services) {
     ForwardingService& out = state.services.emplace_back();
@@ -14,11 +18,16 @@ ForwardingState forwarding_of(const Config& config, std::uint64_t generation, co
     out.balance = service.balance;
     out.hash_key = service.hash_key;
     out.timeouts = service.timeouts;
+    out.idle_refresh = service.idle_refresh;
+    out.no_server = service.no_server;
+    out.maxconn = service.maxconn;
+    out.retries = service.retries;
+    out.redispatch = service.redispatch;
     out.local_addresses = service.local_addresses;
     out.source_ports = service.source_ports;
     out.servers.reserve(service.servers.size());
     for (const Server& server : service.servers) {
-      out.servers.push_back({server.name, server.endpoint, weight_of(service, server)});
+      out.servers.push_back(forwarding_of_server(service, server));
     }
   }
   return state;

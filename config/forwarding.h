@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,10 @@ namespace sluice::config {
 struct ForwardingServer {
   std::string name;
   base::Endpoint endpoint;
-  std::uint32_t weight = 0;  ///< share of new connections, 0..4096; 0: none, existing ones go on
+  std::uint32_t weight = 0;        ///< share of new connections, 0..4096; 0: none, existing ones go on
+  std::uint32_t maxconn = 0;       ///< connections at one time, now (a slow start counted in); 0: no limit
+  std::uint32_t maxqueue = 0;      ///< connections that wait for this very server; 0: no limit
+  bool shutdown_sessions = false;  ///< its open connections are to be ended, by RST to both sides
   friend bool operator==(const ForwardingServer&, const ForwardingServer&) = default;
 };
 
@@ -29,6 +33,11 @@ struct ForwardingService {
   Balance balance = Balance::roundrobin;
   HashKey hash_key = HashKey::source;
   Timeouts timeouts;
+  IdleRefresh idle_refresh = IdleRefresh::any;
+  NoServer no_server = NoServer::reset;  ///< fail_open is cp's work: to dp the same as reset
+  std::uint32_t maxconn = 0;             ///< connections at one time; 0: no limit
+  std::uint16_t retries = 3;
+  bool redispatch = true;
   std::vector<base::IpAddress> local_addresses;  ///< never empty
   PortRange source_ports;
   std::vector<ForwardingServer> servers;
@@ -37,15 +46,18 @@ struct ForwardingService {
 
 struct ForwardingState {
   std::uint64_t generation = 0;  ///< rises with every change; dp acknowledges it once workers run it
+  std::uint32_t maxconn = 0;     ///< connections of all services at one time; 0: no limit
+  /// How long the connections of a server that is no longer named may live on; none: as long as they like.
+  std::optional<Milliseconds> hard_stop_after{};
   std::vector<ForwardingService> services;
   friend bool operator==(const ForwardingState&, const ForwardingState&) = default;
 };
 
-/// The weight that a server is to have now, from its configuration and its health.
-using WeightOf = std::function<std::uint32_t(const Service&, const Server&)>;
+/// What a server is to get now, from its configuration, its health and its operator.
+using ForwardingOf = std::function<ForwardingServer(const Service&, const Server&)>;
 
 /// What dp is to do for `config`, in the configuration's order. Pure.
 [[nodiscard]] ForwardingState forwarding_of(const Config& config, std::uint64_t generation,
-                                            const WeightOf& weight_of);
+                                            const ForwardingOf& forwarding_of_server);
 
 }  // namespace sluice::config

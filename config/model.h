@@ -66,34 +66,136 @@ struct Dataplane {
   friend bool operator==(const Dataplane&, const Dataplane&) = default;
 };
 
+/// Inactivity after which a connection is ended, by RST to both sides; names and meaning follow HAProxy.
 struct Timeouts {
-  Milliseconds connect{5'000};
-  Milliseconds client{3'600'000};
+  Milliseconds connect{5'000};        ///< one attempt to reach a server
+  std::optional<Milliseconds> queue;  ///< wait for a free place; default: connect
+  Milliseconds client{3'600'000};     ///< silence of an established connection: the less of client and server
   Milliseconds server{3'600'000};
+  std::optional<Milliseconds> tunnel;      ///< replaces client and server where it is given
+  std::optional<Milliseconds> client_fin;  ///< the server has closed, the client not; default: client
+  std::optional<Milliseconds> server_fin;  ///< the client has closed, the server not; default: server
   Milliseconds udp{60'000};
   friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 
-enum class CheckType : std::uint8_t { none, tcp };
+/// Which segments count as activity: any (keepalives, too), or only such with data, SYN or FIN, as in
+/// HAProxy.
+enum class IdleRefresh : std::uint8_t { any, data };
+
+enum class CheckType : std::uint8_t { none, tcp, tcp_check, http, https, tls, dns, udp, external };
+
+/// What an answer must hold, or, with `negate`, must not.
+struct Expect {
+  enum class Match : std::uint8_t { string, regex, binary };
+  Match match = Match::string;
+  std::string pattern;  ///< bytes; of regex: POSIX extended
+  bool negate = false;
+  friend bool operator==(const Expect&, const Expect&) = default;
+};
+
+/// One step of a tcp-check script.
+struct CheckStep {
+  enum class Kind : std::uint8_t { connect, send, expect };
+  Kind kind = Kind::connect;
+  std::uint16_t port = 0;  ///< connect: 0: the check's own
+  bool tls = false;        ///< connect
+  bool linger = false;     ///< connect: close with FIN, not RST
+  std::string data;        ///< send: bytes
+  Expect expect;
+  std::uint32_t min_recv = 0;  ///< expect: bytes to wait for before judging
+  std::string comment;         ///< stands in log lines
+  friend bool operator==(const CheckStep&, const CheckStep&) = default;
+};
+
+/// Inclusive range of HTTP status codes.
+struct StatusRange {
+  std::uint16_t first = 200;
+  std::uint16_t last = 399;
+  friend bool operator==(const StatusRange&, const StatusRange&) = default;
+};
+
+struct CheckHttp {
+  std::string method = "GET";
+  std::string path = "/";
+  std::string host;  ///< Host header; empty: the checked address and port
+  std::vector<StatusRange> status{{200, 399}};
+  std::optional<Expect> body;
+  friend bool operator==(const CheckHttp&, const CheckHttp&) = default;
+};
+
+/// Of https, tls and tcp-check steps with tls.
+struct CheckTls {
+  bool verify = true;
+  std::string ca_file;                     ///< empty: the system's
+  std::string certificate_file, key_file;  ///< of the client; empty: none
+  std::string sni;                         ///< empty: http.host where it is given, else none
+  friend bool operator==(const CheckTls&, const CheckTls&) = default;
+};
+
 /// Active health check; names and semantics follow HAProxy.
 struct Check {
   CheckType type = CheckType::none;
+  std::optional<base::IpAddress> address;  ///< default: the server's
+  std::uint16_t port = 0;                  ///< 0: the server's
   Milliseconds interval{2'000};
   std::optional<Milliseconds> down_interval;  ///< default: interval
   std::optional<Milliseconds> fast_interval;  ///< default: interval
   std::optional<Milliseconds> timeout;        ///< default: interval
   std::uint16_t rise = 2;
   std::uint16_t fall = 3;
+  bool linger = false;           ///< tcp: close with FIN, not RST
+  std::vector<CheckStep> steps;  ///< tcp-check; none: connect only
+  CheckHttp http;                ///< http, https
+  CheckTls tls;                  ///< https, tls, tcp-check
+  std::string query;             ///< dns: name to ask for
+  std::string query_type = "A";  ///< dns: A, AAAA, NS, SOA, TXT or MX
+  std::string send;              ///< udp: bytes
+  std::optional<Expect> expect;  ///< udp: none: any answer is right
+  std::string command;           ///< external: absolute path
   friend bool operator==(const Check&, const Check&) = default;
 };
+
+/// A program on the server that says how it feels; as HAProxy's agent-check.
+struct Agent {
+  std::uint16_t port = 0;                  ///< 0: no agent
+  std::optional<base::IpAddress> address;  ///< default: the server's
+  Milliseconds interval{2'000};
+  std::string send;  ///< bytes sent first
+  friend bool operator==(const Agent&, const Agent&) = default;
+};
+
+/// Whether real connections count for health.
+enum class Observe : std::uint8_t { none, layer4 };
+/// What error_limit failed connections in a row do.
+enum class OnError : std::uint8_t { fastinter, fail_check, sudden_death, mark_down };
+/// What becomes of a server's connections when it goes DOWN.
+enum class OnMarkedDown : std::uint8_t { none, shutdown_sessions };
+/// What becomes of the backup servers' connections when it comes UP.
+enum class OnMarkedUp : std::uint8_t { none, shutdown_backup_sessions };
 
 struct Server {
   std::string name;
   base::Endpoint endpoint;
   std::uint16_t weight = 100;  ///< 0..256; 0: drain
+  std::uint32_t maxconn = 0;   ///< connections at one time; 0: no limit
+  std::uint32_t maxqueue = 0;  ///< connections that wait for this very server; 0: no limit
+  Milliseconds slowstart{0};   ///< 0: full weight at once
+  bool backup = false;
+  bool disabled = false;  ///< starts in maintenance
+  Observe observe = Observe::none;
+  std::uint32_t error_limit = 10;
+  OnError on_error = OnError::fail_check;
+  OnMarkedDown on_marked_down = OnMarkedDown::none;
+  OnMarkedUp on_marked_up = OnMarkedUp::none;
   Check check;
+  Agent agent;
   friend bool operator==(const Server&, const Server&) = default;
 };
+
+/// What a new connection meets when no server is usable: a RST (UDP: ICMP port unreachable), silence, or the
+/// servers all the same, as if all were up.
+enum class NoServer : std::uint8_t { reset, drop, fail_open };
 
 struct Service {
   std::string name;
@@ -103,6 +205,12 @@ struct Service {
   Balance balance = Balance::roundrobin;
   HashKey hash_key = HashKey::source;
   Timeouts timeouts;
+  IdleRefresh idle_refresh = IdleRefresh::any;
+  NoServer no_server = NoServer::reset;
+  std::uint32_t maxconn = 0;  ///< connections at one time; 0: no limit
+  std::uint16_t retries = 3;  ///< further attempts when a server refuses or does not answer
+  bool redispatch = true;     ///< further attempts go to other servers
+  bool allbackups = false;    ///< all backup servers stand in, not only the first
   /// Source addresses towards the servers, of the VIP's family; default: the VIP itself.
   std::vector<base::IpAddress> local_addresses;
   PortRange source_ports;
@@ -110,7 +218,17 @@ struct Service {
   friend bool operator==(const Service&, const Service&) = default;
 };
 
+/// What holds for the whole instance.
+struct Global {
+  std::uint32_t maxconn = 0;  ///< connections at one time; 0: no limit
+  /// How long the connections of a removed server may live on; none: as long as they like.
+  std::optional<Milliseconds> hard_stop_after;
+  std::uint16_t spread_checks = 0;  ///< checks come early or late by up to so many per cent, 0..50
+  friend bool operator==(const Global&, const Global&) = default;
+};
+
 struct Config {
+  Global global;
   Dataplane dataplane;
   std::vector<Port> ports;
   std::vector<Service> services;

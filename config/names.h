@@ -66,6 +66,46 @@ template <>
 inline constexpr auto kNames<CheckType> = std::to_array<std::pair<CheckType, std::string_view>>({
     {CheckType::none, "none"},
     {CheckType::tcp, "tcp"},
+    {CheckType::tcp_check, "tcp-check"},
+    {CheckType::http, "http"},
+    {CheckType::https, "https"},
+    {CheckType::tls, "tls"},
+    {CheckType::dns, "dns"},
+    {CheckType::udp, "udp"},
+    {CheckType::external, "external"},
+});
+template <>
+inline constexpr auto kNames<IdleRefresh> = std::to_array<std::pair<IdleRefresh, std::string_view>>({
+    {IdleRefresh::any, "any"},
+    {IdleRefresh::data, "data"},
+});
+template <>
+inline constexpr auto kNames<NoServer> = std::to_array<std::pair<NoServer, std::string_view>>({
+    {NoServer::reset, "reset"},
+    {NoServer::drop, "drop"},
+    {NoServer::fail_open, "fail_open"},
+});
+template <>
+inline constexpr auto kNames<Observe> = std::to_array<std::pair<Observe, std::string_view>>({
+    {Observe::none, "none"},
+    {Observe::layer4, "layer4"},
+});
+template <>
+inline constexpr auto kNames<OnError> = std::to_array<std::pair<OnError, std::string_view>>({
+    {OnError::fastinter, "fastinter"},
+    {OnError::fail_check, "fail-check"},
+    {OnError::sudden_death, "sudden-death"},
+    {OnError::mark_down, "mark-down"},
+});
+template <>
+inline constexpr auto kNames<OnMarkedDown> = std::to_array<std::pair<OnMarkedDown, std::string_view>>({
+    {OnMarkedDown::none, "none"},
+    {OnMarkedDown::shutdown_sessions, "shutdown-sessions"},
+});
+template <>
+inline constexpr auto kNames<OnMarkedUp> = std::to_array<std::pair<OnMarkedUp, std::string_view>>({
+    {OnMarkedUp::none, "none"},
+    {OnMarkedUp::shutdown_backup_sessions, "shutdown-backup-sessions"},
 });
 
 template <typename E>

@@ -20,14 +20,38 @@ struct TrafficCounters {
   friend bool operator==(const TrafficCounters&, const TrafficCounters&) = default;
 };
 
+/// How servers answered attempts to connect: what `observe` goes by.
+struct HandshakeCounters {
+  std::uint64_t answered = 0;      ///< SYN-ACK
+  std::uint64_t refused = 0;       ///< RST
+  std::uint64_t unreachable = 0;   ///< ICMP
+  std::uint64_t unanswered = 0;    ///< nothing within timeouts.connect
+  std::uint64_t retried = 0;       ///< attempts that were repeated at the same server
+  std::uint64_t redispatched = 0;  ///< attempts that were given to another server
+  friend bool operator==(const HandshakeCounters&, const HandshakeCounters&) = default;
+};
+
+/// Connections that wait for a place, their SYN held by dp.
+struct QueueCounters {
+  std::uint64_t waiting = 0;    ///< now
+  std::uint64_t oldest_ms = 0;  ///< how long the first of them has waited
+  std::uint64_t entered = 0;
+  std::uint64_t timed_out = 0;  ///< answered with a RST after timeouts.queue
+  friend bool operator==(const QueueCounters&, const QueueCounters&) = default;
+};
+
 struct ServerReport {
   std::string name;
   base::Endpoint endpoint;
   std::uint32_t weight = 0;
-  bool draining = false;  ///< removed from the configuration; lives on for its open flows
-  std::string next_hop;   ///< "incomplete", "failed", "no route", or "MAC via PORT"
+  std::uint32_t maxconn = 0;  ///< as dp enforces it now
+  bool draining = false;      ///< removed from the configuration; lives on for its open flows
+  std::string next_hop;       ///< "incomplete", "failed", "no route", or "MAC via PORT"
   std::uint32_t ports_free = 0, ports_total = 0;  ///< source ports towards this server, all workers
+  std::uint32_t failures_in_row = 0;  ///< attempts that failed since the last one that was answered
   TrafficCounters counters;
+  HandshakeCounters handshakes{};
+  QueueCounters queue{};  ///< of connections that wait for this very server
 };
 
 struct ServiceReport {
@@ -36,6 +60,8 @@ struct ServiceReport {
   Protocol protocol = Protocol::tcp;
   Balance balance = Balance::roundrobin;
   TrafficCounters counters;
+  HandshakeCounters handshakes{};
+  QueueCounters queue{};  ///< all that wait, those for one server too
   std::vector<ServerReport> servers;
 };
 
@@ -93,10 +119,20 @@ struct FlowReport {
   std::uint64_t age_ms = 0, idle_ms = 0, expires_ms = 0;
 };
 
-/// Which flows to list; unset members match all.
+/// A server that has failed real connections, and has not answered one since.
+struct FailureReport {
+  std::string service, server;
+  base::Endpoint endpoint;
+  std::uint32_t in_row = 0;
+  std::string last;  ///< how the last one failed: "refused", "unreachable" or "unanswered"
+};
+
+/// Which flows to list, or to end; unset members match all.
 struct FlowFilter {
   std::optional<std::string> service, server;
   std::optional<base::IpAddress> client;
+  std::optional<std::uint16_t> client_port{};
+  std::optional<std::string> state{};  ///< as FlowReport::state has it
   std::uint32_t limit = 1000;
 };
 

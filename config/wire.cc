@@ -123,6 +123,12 @@ std::string encode_request(const DpRequest& message) {
           Json::Value value = request("flows");
           value["filter"] = json::write(r.filter);
           return to_line(value);
+        } else if constexpr (std::same_as<R, KillRequest>) {
+          Json::Value value = request("kill");
+          value["filter"] = json::write(r.filter);
+          return to_line(value);
+        } else if constexpr (std::same_as<R, FailuresRequest>) {
+          return to_line(request("failures"));
         } else {
           return to_line(request(std::same_as<R, ReportRequest> ? "report" : "state"));
         }
@@ -147,7 +153,15 @@ Result<DpRequest> decode_dp_request(std::string_view line) {
     if (!filter) return malformed("flows: filter: " + filter.error().message);
     return DpRequest{FlowsRequest{*std::move(filter)}};
   }
-  return malformed("unknown op \"" + op + R"(" (known: "apply", "report", "flows", "state"))");
+  if (op == "kill") {
+    // Nothing is ended by mistake: who means all flows says so with an empty filter.
+    auto filter = from_value<FlowFilter>(body["filter"]);
+    if (!filter) return malformed("kill: filter: " + filter.error().message);
+    return DpRequest{KillRequest{*std::move(filter)}};
+  }
+  if (op == "failures") return DpRequest{FailuresRequest{}};
+  return malformed("unknown op \"" + op +
+                   R"(" (known: "apply", "report", "flows", "state", "kill", "failures"))");
 }
 
 std::string encode_apply_reply(std::uint64_t generation) {
@@ -174,6 +188,18 @@ std::string encode_state_reply(const ForwardingState& state) {
   return to_line(value);
 }
 
+std::string encode_kill_reply(std::uint64_t killed) {
+  Json::Value value = success();
+  value["killed"] = json::write(killed);
+  return to_line(value);
+}
+
+std::string encode_failures_reply(const std::vector<FailureReport>& failures) {
+  Json::Value value = success();
+  value["failures"] = json::write(failures);
+  return to_line(value);
+}
+
 std::string encode_error_reply(std::string_view sentence) {
   Json::Value value(Json::objectValue);
   value["ok"] = false;
@@ -197,6 +223,14 @@ Result<FlowList> decode_flows_reply(std::string_view line) {
 
 Result<ForwardingState> decode_state_reply(std::string_view line) {
   return member_of_reply<ForwardingState>(line, "state");
+}
+
+Result<std::uint64_t> decode_kill_reply(std::string_view line) {
+  return member_of_reply<std::uint64_t>(line, "killed");
+}
+
+Result<std::vector<FailureReport>> decode_failures_reply(std::string_view line) {
+  return member_of_reply<std::vector<FailureReport>>(line, "failures");
 }
 
 std::string_view show_name(ShowWhat what) noexcept {
@@ -277,6 +311,9 @@ SLUICE_EXCHANGED(DataplaneReport)
 SLUICE_EXCHANGED(FlowReport)
 SLUICE_EXCHANGED(FlowList)
 SLUICE_EXCHANGED(FlowFilter)
+SLUICE_EXCHANGED(HandshakeCounters)
+SLUICE_EXCHANGED(QueueCounters)
+SLUICE_EXCHANGED(FailureReport)
 #undef SLUICE_EXCHANGED
 
 }  // namespace sluice::config

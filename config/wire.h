@@ -31,7 +31,14 @@ struct FlowsRequest {
 };
 /// dp.sock "state": the state applied last; generation 0 and no services when there was none.
 struct StateRequest {};
-using DpRequest = std::variant<ApplyRequest, ReportRequest, FlowsRequest, StateRequest>;
+/// dp.sock "kill": end the flows that match, by RST to both sides. Reply: how many there were.
+struct KillRequest {
+  FlowFilter filter;
+};
+/// dp.sock "failures": the servers that fail real connections now.
+struct FailuresRequest {};
+using DpRequest =
+    std::variant<ApplyRequest, ReportRequest, FlowsRequest, StateRequest, KillRequest, FailuresRequest>;
 
 /// Reply to "flows".
 struct FlowList {
@@ -46,6 +53,8 @@ struct FlowList {
 [[nodiscard]] std::string encode_report_reply(const DataplaneReport& report);
 [[nodiscard]] std::string encode_flows_reply(const FlowList& flows);
 [[nodiscard]] std::string encode_state_reply(const ForwardingState& state);
+[[nodiscard]] std::string encode_kill_reply(std::uint64_t killed);
+[[nodiscard]] std::string encode_failures_reply(const std::vector<FailureReport>& failures);
 /// {"ok": false, "error": sentence}: the reply to any request that failed.
 [[nodiscard]] std::string encode_error_reply(std::string_view sentence);
 
@@ -54,12 +63,43 @@ struct FlowList {
 [[nodiscard]] base::Result<DataplaneReport> decode_report_reply(std::string_view line);
 [[nodiscard]] base::Result<FlowList> decode_flows_reply(std::string_view line);
 [[nodiscard]] base::Result<ForwardingState> decode_state_reply(std::string_view line);
+[[nodiscard]] base::Result<std::uint64_t> decode_kill_reply(std::string_view line);
+[[nodiscard]] base::Result<std::vector<FailureReport>> decode_failures_reply(std::string_view line);
 
 /// cp.sock "show".
 enum class ShowWhat : std::uint8_t { services, servers, flows, ports, drops, workers, info };
 struct ShowRequest {
   ShowWhat what = ShowWhat::services;
   FlowFilter filter;  ///< for flows; service and server also narrow services and servers
+};
+
+/// cp.sock "server": what an operator does to one server.
+enum class ServerAction : std::uint8_t {
+  ready,   ///< back to what configuration and health say; ends drain and maint
+  drain,   ///< no new connections, open ones go on
+  maint,   ///< as drain, and no health checks
+  weight,  ///< value: 0..256, or with percent: of the configured weight
+  maxconn,
+  health_up,        ///< takes the server for healthy, until a check says otherwise
+  health_stopping,  ///< as HAProxy's NOLB: no new connections, as long as the checks agree
+  health_down,
+  agent_up,
+  agent_down,
+};
+struct ServerRequest {
+  std::string service, server;
+  ServerAction action = ServerAction::ready;
+  std::uint32_t value = 0;  ///< of weight and maxconn
+  bool percent = false;     ///< of weight
+};
+/// cp.sock "reload": read the configuration file anew.
+struct ReloadRequest {};
+/// cp.sock "wait": answer once the server is so, or with an error when the time is over.
+enum class WaitFor : std::uint8_t { drained, up, down };
+struct WaitRequest {
+  std::string service, server;
+  WaitFor what = WaitFor::drained;
+  Milliseconds timeout{60'000};
 };
 
 [[nodiscard]] std::string_view show_name(ShowWhat what) noexcept;

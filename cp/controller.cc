@@ -60,11 +60,15 @@ std::uint32_t Controller::effective_weight(ServerKey key) const {
 }
 
 void Controller::recompute() {
-  const auto weight_of = [this](const config::Service& service, const config::Server& server) {
+  const auto forwarding_of_server = [this](const config::Service& service, const config::Server& server) {
     const auto s = static_cast<std::size_t>(&service - config_.services.data());
-    return effective_weight({s, static_cast<std::size_t>(&server - service.servers.data())});
+    const ServerKey key{s, static_cast<std::size_t>(&server - service.servers.data())};
+    config::ForwardingServer out{server.name, server.endpoint, effective_weight(key)};
+    out.maxconn = server.maxconn;
+    out.maxqueue = server.maxqueue;
+    return out;
   };
-  config::ForwardingState next = config::forwarding_of(config_, desired_.generation, weight_of);
+  config::ForwardingState next = config::forwarding_of(config_, desired_.generation, forwarding_of_server);
   if (next == desired_) return;
   ++next.generation;
   desired_ = std::move(next);

@@ -61,6 +61,9 @@ void ControlServer::on_line(base::UnixServer::ClientId client, std::string_view 
         } else if constexpr (std::is_same_v<Request, config::FlowsRequest>) {
           control_->list_flows(
               r.filter, [=](const config::FlowList& list) { reply(config::encode_flows_reply(list)); });
+        } else if constexpr (std::is_same_v<Request, config::KillRequest> ||
+                             std::is_same_v<Request, config::FailuresRequest>) {
+          reply(config::encode_error_reply("the data plane does not serve this request"));
         } else {
           reply(config::encode_state_reply(control_->state()));
         }

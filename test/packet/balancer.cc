@@ -147,7 +147,7 @@ void Balancer::configure(std::vector<config::ForwardingService> services) {
 }
 
 base::Result<void> Balancer::try_configure(std::vector<config::ForwardingService> services) {
-  config::ForwardingState state{state_.generation + 1, std::move(services)};
+  config::ForwardingState state{.generation = state_.generation + 1, .services = std::move(services)};
   auto tables = compiler_.compile(state, kernel_ports_);
   if (!tables) return std::move(tables).error();
   state_ = std::move(state);

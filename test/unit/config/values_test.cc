@@ -67,14 +67,17 @@ TEST(Diff, TellsWhatCameWentAndChanged) {
   EXPECT_TRUE(needs_restart(parsed(kBefore), parsed(kAfter)));
 }
 
+ForwardingServer weighing(const Server& server, std::uint32_t weight) {
+  return {server.name, server.endpoint, weight};
+}
+
 TEST(Diff, OfForwardingStatesLooksPastTheGeneration) {
   const Config config = parsed(kBefore);
-  const auto full =
-      forwarding_of(config, 1, [](const Service&, const Server& server) { return server.weight; });
-  const auto same =
-      forwarding_of(config, 2, [](const Service&, const Server& server) { return server.weight; });
-  const auto down = forwarding_of(config, 3, [](const Service&, const Server& server) -> std::uint32_t {
-    return server.name == "s2" ? 0 : server.weight;
+  const auto all = [](const Service&, const Server& server) { return weighing(server, server.weight); };
+  const auto full = forwarding_of(config, 1, all);
+  const auto same = forwarding_of(config, 2, all);
+  const auto down = forwarding_of(config, 3, [](const Service&, const Server& server) {
+    return weighing(server, server.name == "s2" ? 0 : server.weight);
   });
   EXPECT_THAT(diff(full, same), IsEmpty());
   EXPECT_THAT(texts(diff(full, down)), ElementsAre(R"(server "web/s2" changed: weight 100 -> 0)"));
@@ -82,10 +85,9 @@ TEST(Diff, OfForwardingStatesLooksPastTheGeneration) {
 
 TEST(Forwarding, CarriesEverythingThatDpNeeds) {
   const Config config = parsed(kAfter);
-  const auto state =
-      forwarding_of(config, 9, [](const Service& service, const Server& server) -> std::uint32_t {
-        return service.name == "web" ? server.weight * 2U : 1U;
-      });
+  const auto state = forwarding_of(config, 9, [](const Service& service, const Server& server) {
+    return weighing(server, service.name == "web" ? server.weight * 2U : 1U);
+  });
   EXPECT_EQ(state.generation, 9U);
   ASSERT_EQ(state.services.size(), 2U);
   const ForwardingService& dns = state.services[0];
