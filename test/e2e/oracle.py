@@ -1,0 +1,188 @@
+"""HAProxy beside sluice, as the measure of what sluice does: the same services, the same servers, the same events.
+
+    client --+-- sluice   VIP .10 \\
+             |                      > s1, s2, s3
+             +-- haproxy      .4 /      both at the node `lb`; haproxy over its kernel, from an address of its own
+"""
+
+import datetime
+import re
+import socket
+import threading
+import time
+from dataclasses import dataclass
+
+from testbed.lab import LabError, wait_for
+
+# Keys of sluice's configuration and what HAProxy calls them on a `server` line; of a flag: what it is called when true.
+SERVER_KEYS = {"weight": "weight", "maxconn": "maxconn", "maxqueue": "maxqueue", "slowstart": "slowstart",
+               "observe": "observe", "error_limit": "error-limit", "on_error": "on-error",
+               "on_marked_down": "on-marked-down", "on_marked_up": "on-marked-up"}
+SERVER_FLAGS = {"backup": "backup", "disabled": "disabled"}
+CHECK_KEYS = {"interval": "inter", "fast_interval": "fastinter", "down_interval": "downinter", "rise": "rise",
+              "fall": "fall", "port": "port"}
+AGENT_KEYS = {"port": "agent-port", "interval": "agent-inter", "send": "agent-send", "address": "agent-addr"}
+TIMEOUTS = {"connect": "5s", "client": "1h", "server": "1h"}
+
+
+@dataclass
+class Line:
+    """One line of a log: when it came (Unix time, seconds), how grave the program says it is, and the text alone."""
+
+    when: float
+    level: str
+    text: str
+
+
+def server_line(server, check):
+    words = ["server", server["name"], f"{server['address']}:{server['port']}"]
+    words += [word for key, name in SERVER_KEYS.items() if key in server for word in (name, str(server[key]))]
+    words += [name for key, name in SERVER_FLAGS.items() if server.get(key)]
+    check = server.get("check", check)
+    if check.get("type", "none") != "none":
+        words.append("check")
+        words += [word for key, name in CHECK_KEYS.items() if key in check for word in (name, str(check[key]))]
+    if "agent" in server:
+        words.append("agent-check")
+        words += [word for key, name in AGENT_KEYS.items() if key in server["agent"]
+                  for word in (name, str(server["agent"][key]))]
+    return " ".join(words)
+
+
+def check_lines(check):
+    """What HAProxy's backend says about checks of this type."""
+    if check.get("type") in ("tcp", "tcp-check"):
+        yield "option tcp-check"
+    if check.get("type") == "http":
+        yield "option httpchk"
+        yield f"http-check send meth {check.get('method', 'GET')} uri {check.get('path', '/')}"
+    for step in check.get("steps", []):
+        (kind, value), = ((key, value) for key, value in step.items() if key != "comment")
+        if kind == "connect":
+            yield "tcp-check connect" + (f" port {value['port']}" if "port" in value else "")
+        elif kind == "send":
+            yield "tcp-check send " + escaped(value)
+        else:
+            match, pattern = next((key, value[key]) for key in ("string", "regex") if key in value)
+            refuse = "! " if value.get("not") else ""
+            yield f"tcp-check expect {refuse}{'rstring' if match == 'regex' else match} {escaped(pattern)}"
+
+
+def escaped(text):
+    return re.sub(r"([\\ #'\"])", r"\\\1", text).replace("\r", r"\r").replace("\n", r"\n")
+
+
+def proxy_section(service, address, source):
+    """The `listen` section that stands for a service of sluice."""
+    check = service.get("check", {})
+    yield f"listen {service['name']}"
+    yield f"  bind {address}:{service['port']}"
+    yield f"  source {source}"
+    yield f"  balance {service.get('balance', 'roundrobin')}"
+    for key, value in {**TIMEOUTS, **service.get("timeouts", {})}.items():
+        if key != "udp":
+            yield f"  timeout {key.replace('_', '-')} {value}"
+    if service.get("redispatch", True):
+        yield "  option redispatch 1"
+    if "retries" in service:
+        yield f"  retries {service['retries']}"
+    if service.get("allbackups"):
+        yield "  option allbackups"
+    yield from (f"  {line}" for line in check_lines(check))
+    yield from (f"  {server_line(server, check)}" for server in service["servers"])
+
+
+class Haproxy:
+    """haproxy (one thread) at the lab's node `lb`, on `address`, with the given services of sluice."""
+
+    def __init__(self, lab, services):
+        self.lab, self.address = lab, f"{lab.front4}.4"
+        self.lines = []
+        self._api = str(lab.state / "haproxy.sock")
+        self._log = str(lab.state / "haproxy-log.sock")
+        self._file = lab.state / "haproxy.cfg"
+        self._file.write_text("\n".join([
+            "global", "  nbthread 1", "  user root", "  spread-checks 0", f"  stats socket {self._api} level admin",
+            f"  log {self._log} len 8192 format short local0", "", "defaults", "  mode tcp", "  log global",
+            *[line for service in services for line in ["", *proxy_section(service, self.address, self.address)]], ""]))
+
+    def start(self):
+        self.lab.run("lb", "ip", "addr", "add", f"{self.address}/24", "dev", self.lab.nics[0])
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self._log)
+        threading.Thread(target=self._receive, daemon=True).start()
+        self.process = self.lab.start("lb", "haproxy", "-db", "-f", self._file, log="haproxy.log")
+        def answers():
+            if self.process.poll() is not None:
+                raise LabError(f"haproxy ended: {self.lab.read('haproxy.log').strip()}")
+            try:
+                return self.stat()
+            except OSError:
+                return None
+
+        wait_for(answers, "haproxy to answer")
+        return self
+
+    def _receive(self):
+        levels = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
+        while True:
+            when_received = self._socket.recv(16384), time.time()
+            priority, text = re.fullmatch(rb"<(\d+)>(.*?)\n?", when_received[0], re.DOTALL).groups()
+            self.lines.append(Line(when_received[1], levels[int(priority) & 7], text.decode()))
+
+    def ask(self, command):
+        """What the runtime API answers to a command."""
+        with socket.socket(socket.AF_UNIX) as api:
+            api.settimeout(10)
+            api.connect(self._api)
+            api.sendall(command.encode() + b"\n")
+            answer = b""
+            while block := api.recv(65536):
+                answer += block
+        return answer.decode().strip()
+
+    def do(self, command):
+        """A command that changes something, which HAProxy answers with silence."""
+        answer = self.ask(command)
+        assert answer == "", f"haproxy, {command}: {answer}"
+
+    def stat(self):
+        """(proxy, server) → its row of `show stat`."""
+        header, *rows = self.ask("show stat").splitlines()
+        names = header.removeprefix("# ").split(",")
+        rows = [dict(zip(names, row.split(","))) for row in rows if row]
+        return {(row["pxname"], row["svname"]): row for row in rows}
+
+
+SLUICE_LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}) sluice-cp (\w+): (.*)")
+
+
+def lines_of_sluice(site):
+    """The log of sluice-cp."""
+    found = map(SLUICE_LINE.fullmatch, site.lab.read(site.sluice.log).splitlines())
+    return [Line(datetime.datetime.fromisoformat(line[1]).timestamp(), line[2], line[3]) for line in found if line]
+
+
+def state_changes(lines):
+    """Those lines that tell what became of servers and backends."""
+    return [line for line in lines if re.match(r"(Backup )?Server \S+/\S+ |[Bb]ackend \S+ ", line.text)]
+
+
+class Screen:
+    """nftables at a server: how it meets new connections, at the stroke of one command."""
+
+    RULES = {"accept": "", "refuse": "reject with tcp reset", "silent": "drop"}
+
+    def __init__(self, lab, node):
+        self.lab, self.node = lab, node
+
+    def set(self, how, *, ports=None, established=False):
+        """`how`: accept, refuse or silent; to SYNs for these ports (all), or with `established` to every segment."""
+        match = ("" if established else "tcp flags & (syn | ack) == syn ") + (
+            f"tcp dport {{ {', '.join(map(str, ports))} }} " if ports else "meta l4proto tcp ")
+        rule = f"add rule inet screen in {match}{self.RULES[how]}" if self.RULES[how] else ""
+        self.lab.run(self.node, "nft", "-f", "-", stdin=f"""
+            table inet screen {{ chain in {{ type filter hook input priority 0; }}; }}
+            flush chain inet screen in
+            {rule}
+        """)
