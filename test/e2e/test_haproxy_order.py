@@ -8,7 +8,7 @@ from testbed.lab import http
 
 CONNECTIONS = 120
 WEIGHTS = {8001: [1, 1], 8002: [3, 1], 8003: [5, 2, 1], 8004: [1, 1, 1], 8005: [100, 50, 7], 8006: [256, 255],
-           8007: [1, 0, 2], 8008: [3, 3, 2]}
+           8007: [1, 0, 2]}
 
 
 def weighted(site, port, weights):
