@@ -33,11 +33,24 @@ struct alignas(kCacheLine) ServerCounters {
 };
 static_assert(sizeof(ServerCounters) == kCacheLine);
 
+/// How one server met one worker's attempts to connect; a cache line of its own, which established
+/// connections never touch.
+struct alignas(kCacheLine) ServerHandshakes {
+  Counter answered;      ///< by a SYN-ACK
+  Counter refused;       ///< by a RST
+  Counter unreachable;   ///< by an ICMP error
+  Counter unanswered;    ///< not at all within timeouts.connect
+  Counter retried;       ///< attempts repeated at this server
+  Counter redispatched;  ///< attempts given to another server, having failed at this one
+};
+static_assert(sizeof(ServerHandshakes) == kCacheLine);
+
 /// What one worker counts for itself.
 struct alignas(kCacheLine) WorkerCounters {
   Counter packets;  ///< taken in, from ports and from other workers
   Counter forwarded;
   Counter reflected;
+  Counter originated;  ///< frames sent of the worker's own accord: no answers in place
   Counter punted;
   Counter handed_over;
   Counter parked;  ///< waited for a next hop's address

@@ -1,5 +1,7 @@
 #include "dp/dispose.h"
 
+#include <cstring>
+
 #include <rte_pause.h>
 
 namespace sluice::dp {
@@ -93,26 +95,47 @@ void Disposer::send_for_kernel(std::uint16_t port, rte_mbuf** mbufs, std::uint16
   }
 }
 
-void Disposer::post(Outbox& box, WorkerQueues& queues, DropReason full, rte_mbuf* mbuf) noexcept {
-  box.mbufs[box.count++] = mbuf;
-  if (box.count == Outbox::kRoom) send(box, queues, full);
+std::uint32_t Disposer::send_own() noexcept {
+  Outbox& outbox = worker_.outbox;
+  std::uint32_t sent = 0;
+  for (; outbox.size() != 0; ++sent) {
+    if (outbox.front().port >= to_nic_.size()) {
+      worker_.counters.drops[static_cast<std::size_t>(DropReason::no_route)].add(1);
+      outbox.pop();
+      continue;
+    }
+    rte_mbuf* mbuf = ::rte_pktmbuf_alloc(ports_.pool());
+    if (mbuf == nullptr) break;  // the pool is drained for the moment: frames keep, mbufs come back
+    const OwnFrame& frame = outbox.front();
+    std::memcpy(::rte_pktmbuf_append(mbuf, frame.length), frame.bytes.data(), frame.length);
+    outbox.pop();
+    worker_.counters.originated.add(1);
+    post(to_nic_[frame.port], ports_.ports()[frame.port]->nic(), DropReason::tx_full, mbuf);
+  }
+  if (sent != 0) flush();
+  return sent;
 }
 
-void Disposer::send(Outbox& box, WorkerQueues& queues, DropReason full) noexcept {
+void Disposer::post(Batch& batch, WorkerQueues& queues, DropReason full, rte_mbuf* mbuf) noexcept {
+  batch.mbufs[batch.count++] = mbuf;
+  if (batch.count == Batch::kRoom) send(batch, queues, full);
+}
+
+void Disposer::send(Batch& batch, WorkerQueues& queues, DropReason full) noexcept {
   constexpr unsigned kRetries = 8;
   std::uint16_t sent = 0;
-  for (unsigned retry = 0; sent < box.count && retry < kRetries; ++retry) {
+  for (unsigned retry = 0; sent < batch.count && retry < kRetries; ++retry) {
     if (retry != 0) ::rte_pause();
     sent = static_cast<std::uint16_t>(sent + queues.transmit(static_cast<std::uint16_t>(worker_.id),
-                                                             box.mbufs.data() + sent,
-                                                             static_cast<std::uint16_t>(box.count - sent)));
+                                                             batch.mbufs.data() + sent,
+                                                             static_cast<std::uint16_t>(batch.count - sent)));
   }
-  if (sent < box.count) [[unlikely]] {
-    const auto left = static_cast<unsigned>(box.count - sent);
+  if (sent < batch.count) [[unlikely]] {
+    const auto left = static_cast<unsigned>(batch.count - sent);
     worker_.counters.drops[static_cast<std::size_t>(full)].add(left);
-    ::rte_pktmbuf_free_bulk(box.mbufs.data() + sent, left);
+    ::rte_pktmbuf_free_bulk(batch.mbufs.data() + sent, left);
   }
-  box.count = 0;
+  batch.count = 0;
 }
 
 void Disposer::flush() noexcept {

@@ -34,6 +34,8 @@ class Disposer {
   void dispose(std::span<Packet> burst, const Snapshot& snapshot, base::Tick since) noexcept;
   /// Sends what the twin's kernel sent out of the port.
   void send_for_kernel(std::uint16_t port, rte_mbuf** mbufs, std::uint16_t count) noexcept;
+  /// Sends the frames of the worker's own outbox; what finds no buffer stays there. Returns how many went.
+  std::uint32_t send_own() noexcept;
   /// Sends what dispose() has gathered. Call after each burst.
   void flush() noexcept;
 
@@ -44,7 +46,7 @@ class Disposer {
 
  private:
   /// Frames that wait for one transmit call.
-  struct Outbox {
+  struct Batch {
     static constexpr std::uint16_t kRoom = 64;
     std::uint16_t count = 0;
     std::array<rte_mbuf*, kRoom> mbufs;
@@ -52,14 +54,14 @@ class Disposer {
 
   void drop(rte_mbuf* mbuf, DropReason reason) noexcept;
   void punt(const Packet& packet) noexcept;
-  void post(Outbox& box, WorkerQueues& queues, DropReason full, rte_mbuf* mbuf) noexcept;
-  void send(Outbox& box, WorkerQueues& queues, DropReason full) noexcept;
+  void post(Batch& batch, WorkerQueues& queues, DropReason full, rte_mbuf* mbuf) noexcept;
+  void send(Batch& batch, WorkerQueues& queues, DropReason full) noexcept;
 
   WorkerState& worker_;
   PortSet& ports_;
   Handover& handover_;
   Parking parking_;
-  std::vector<Outbox> to_nic_, to_twin_;  ///< by port
+  std::vector<Batch> to_nic_, to_twin_;  ///< by port
   std::vector<TwinCounters> twin_counters_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/checksum.h"
 #include "dp/answer.h"
+#include "dp/flow/client_hop.h"
 #include "dp/flow/tcp_options.h"
 #include "dp/icmp_error.h"
 #include "dp/ip_header.h"
@@ -47,18 +48,13 @@ const Adjacency* next_hop(Packet& packet, Flow<F>& flow, const Snapshot& snapsho
   AdjacencyId id = kNoAdjacency;
   if (packet.meta.direction == Direction::to_server) {
     id = snapshot.server_hops[flow.server_slot];
-  } else if (flow.client_hop != kNoAdjacency && flow.hop_epoch == static_cast<std::uint16_t>(hops.epoch()) &&
-             hops.adjacency(flow.client_hop).state != AdjacencyState::gone) {
-    id = flow.client_hop;
   } else {
-    const Resolution resolution = hops.template resolve<F>(flow.client);
+    const Resolution resolution = client_hop(flow, hops);
     if (resolution.kind != ResolutionKind::adjacency) {
       not_resolved<F>(packet, flow, resolution, worker, now);
       return nullptr;
     }
     id = resolution.id;
-    flow.client_hop = id;
-    flow.hop_epoch = static_cast<std::uint16_t>(hops.epoch());
   }
   const Adjacency& adjacency = hops.adjacency(id);
   packet.meta.next_hop = id;

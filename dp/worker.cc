@@ -60,9 +60,10 @@ void Worker::run() noexcept {
       state_.counters.generation.set(snapshot.generation);
       retry_parked(snapshot, now);
     }
-    const std::uint32_t work = poll_ports(snapshot, now) + poll_workers(snapshot, now);
+    std::uint32_t work = poll_ports(snapshot, now) + poll_workers(snapshot, now);
     expire_flows(snapshot, state_, now, kExpiryBudget);
     if (now != last_housekeeping_) housekeeping(snapshot, now);
+    work += disposer_.send_own();
     ::rte_rcu_qsbr_quiescent(shared_.quiescence, state_.id);
     state_.counters.total_cycles.set(tsc - start);
     if (work != 0) {

@@ -21,12 +21,14 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsi
       .flows_v4 = std::move(*v4),
       .flows_v6 = std::move(*v6),
       .servers = std::vector<ServerCounters>(kMaxServers),
+      .handshakes = std::vector<ServerHandshakes>(kMaxServers),
       // Workers begin at different places of a service's order, else all would send their first client to one
       // server.
       .cursors = std::vector<std::uint32_t>(kMaxServices, id),
       .random = (seed.a ^ (seed.b + id)) | 1,
       .resets = TokenBucket(limits.rst_per_second, limits.rst_per_second, now),
       .icmp_errors = TokenBucket(limits.icmp_per_second, limits.icmp_per_second, now),
+      .outbox = {},
       .counters = {},
       .hop_use = &hop_use,
       .neighbour_requests = std::make_unique<SpscQueue<NeighbourRequest, 256>>(),

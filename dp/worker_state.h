@@ -11,6 +11,7 @@
 #include "config/model.h"
 #include "dp/counters.h"
 #include "dp/flow/flow_table.h"
+#include "dp/outbox.h"
 #include "dp/rate_limit.h"
 #include "dp/snapshot.h"
 #include "dp/spsc_queue.h"
@@ -37,12 +38,14 @@ struct WorkerState {
   config::SynOverflow syn_overflow = config::SynOverflow::evict_oldest;
   FlowTable<base::Family::v4> flows_v4;
   FlowTable<base::Family::v6> flows_v6;
-  std::vector<ServerCounters> servers;  ///< by server slot
-  std::vector<std::uint32_t> cursors;   ///< by service slot: position of the scheduler
-  std::uint64_t random;                 ///< state of random_number()
-  TokenBucket resets;                   ///< RSTs that sluice originates
-  TokenBucket icmp_errors;              ///< ICMP errors that sluice originates
-  std::uint16_t next_ip_id = 0;         ///< of packets that sluice originates
+  std::vector<ServerCounters> servers;       ///< by server slot
+  std::vector<ServerHandshakes> handshakes;  ///< by server slot
+  std::vector<std::uint32_t> cursors;        ///< by service slot: position of the scheduler
+  std::uint64_t random;                      ///< state of random_number()
+  TokenBucket resets;                        ///< RSTs that sluice originates
+  TokenBucket icmp_errors;                   ///< ICMP errors that sluice originates
+  std::uint16_t next_ip_id = 0;              ///< of packets that sluice originates
+  Outbox outbox;                             ///< frames that sluice originates, other than answers in place
   WorkerCounters counters;
   AdjacencyUse* hop_use = nullptr;  ///< which next hops towards clients are in use
   /// Next hops that are not known yet, asked of the control thread. A request that finds it full is repeated

@@ -249,6 +249,7 @@ std::vector<Outcome> Balancer::burst(const std::vector<Bytes>& frames, Arrival a
     in_flight[i].done = packets[i];
     outcomes.push_back(settle_outcome(in_flight[i], arrival.worker));
   }
+  empty_outboxes();
   return outcomes;
 }
 
@@ -257,8 +258,34 @@ void Balancer::advance(std::uint64_t ms, std::uint32_t step_ms) {
     const auto step = static_cast<std::uint32_t>(std::min<std::uint64_t>(ms, step_ms));
     now_ = now_ + step;
     ms -= step;
-    for (const auto& w : workers_) dp::expire_flows(snapshot_, *w, now_, 1U << 20);
+    do {
+      for (const auto& w : workers_) dp::expire_flows(snapshot_, *w, now_, 1U << 20);
+    } while (empty_outboxes() != 0);
   }
+}
+
+std::uint32_t Balancer::empty_outboxes() {
+  if (outboxes_held_) return 0;
+  std::uint32_t sent = 0;
+  for (const auto& w : workers_) {
+    for (dp::Outbox& box = w->outbox; box.size() != 0; box.pop(), ++sent) {
+      const dp::OwnFrame& frame = box.front();
+      Outcome own{.verdict = Verdict::forward, .reason = {}, .out = {}, .port = frame.port, .worker = w->id};
+      own.out.assign(frame.bytes.begin(), frame.bytes.begin() + frame.length);
+      EXPECT_TRUE(valid(own.out)) << "made by sluice itself";
+      own_.push_back(std::move(own));
+    }
+  }
+  return sent;
+}
+
+std::vector<Outcome> Balancer::take_own() {
+  empty_outboxes();
+  return std::exchange(own_, {});
+}
+
+void Balancer::hold_outboxes(bool hold) {
+  outboxes_held_ = hold;
 }
 
 void Balancer::set_state(dp::AdjacencyId hop, dp::AdjacencyState state) {

@@ -83,6 +83,12 @@ class Balancer {
   /// All in one burst at one worker.
   std::vector<Outcome> burst(const std::vector<Bytes>& frames, Arrival arrival);
 
+  /// The frames that workers have made of their own accord since this was last asked, in order. Each has been
+  /// verified by check().
+  std::vector<Outcome> take_own();
+  /// Workers do not send what is in their outboxes as long as this holds.
+  void hold_outboxes(bool hold);
+
   /// Lets time pass in steps, each ending with a look after flows whose timers have come up.
   void advance(std::uint64_t ms, std::uint32_t step_ms = 1000);
   [[nodiscard]] base::Tick now() const { return now_; }
@@ -136,6 +142,7 @@ class Balancer {
   struct Frame;
   void publish();
   Outcome settle_outcome(Frame& frame, unsigned worker);
+  std::uint32_t empty_outboxes();
 
   std::vector<std::unique_ptr<dp::AdjacencyUse>> hop_use_;
   std::vector<std::unique_ptr<dp::WorkerState>> workers_;
@@ -153,6 +160,8 @@ class Balancer {
   base::Tick now_;
   std::uint64_t handed_over_ = 0;
   std::uint64_t taken_in_ = 0;
+  std::vector<Outcome> own_;
+  bool outboxes_held_ = false;
   std::array<std::uint64_t, 8> verdicts_{};  ///< final ones
 };
 
