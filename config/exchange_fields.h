@@ -200,4 +200,35 @@ void fields(auto& v, Like<FlowFilter> auto& filter) {
   v.optional("limit", filter.limit);
 }
 
+void fields(auto& v, Like<ShowRequest> auto& request) {
+  v.required("what", request.what);
+  v.optional("filter", request.filter);
+}
+
+void fields(auto& v, Like<ServerRequest> auto& request) {
+  v.required("service", request.service);
+  v.required("server", request.server);
+  v.required("action", request.action);
+  v.optional("value", request.value);
+  v.optional("percent", request.percent);
+}
+
+void fields(auto& v, Like<WaitRequest> auto& request) {
+  v.required("service", request.service);
+  v.required("server", request.server);
+  v.required("for", request.what);
+  v.optional("timeout_ms", request.timeout);
+}
+
+void fields(auto& v, Like<Change> auto& change) {
+  v.required("kind", change.kind);
+  v.required("object", change.object);
+  v.optional("detail", change.detail);
+}
+
+void fields(auto& v, Like<ReloadReport> auto& report) {
+  v.required("changes", report.changes);
+  v.optional("note", report.note);
+}
+
 }  // namespace sluice::config::json

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "config/diff.h"
 #include "config/forwarding.h"
+#include "config/names.h"
 #include "config/report.h"
 
 /// What the processes say to each other: one JSON document per line, request and reply in order. Values go in
@@ -66,11 +68,23 @@ struct FlowList {
 [[nodiscard]] base::Result<std::uint64_t> decode_kill_reply(std::string_view line);
 [[nodiscard]] base::Result<std::vector<FailureReport>> decode_failures_reply(std::string_view line);
 
-/// cp.sock "show".
-enum class ShowWhat : std::uint8_t { services, servers, flows, ports, drops, workers, info };
+/// cp.sock "show". "names": the services and their servers, nothing else; this, "health" and "info" need no
+/// data plane.
+enum class ShowWhat : std::uint8_t {
+  services,
+  servers,
+  flows,
+  health,
+  queue,
+  info,
+  ports,
+  drops,
+  workers,
+  names
+};
 struct ShowRequest {
   ShowWhat what = ShowWhat::services;
-  FlowFilter filter;  ///< for flows; service and server also narrow services and servers
+  FlowFilter filter;  ///< for flows; service and server also narrow services, servers, health and queue
 };
 
 /// cp.sock "server": what an operator does to one server.
@@ -87,7 +101,7 @@ enum class ServerAction : std::uint8_t {
   agent_down,
 };
 struct ServerRequest {
-  std::string service, server;
+  std::string service, server;  ///< server "*": all of the service
   ServerAction action = ServerAction::ready;
   std::uint32_t value = 0;  ///< of weight and maxconn
   bool percent = false;     ///< of weight
@@ -97,18 +111,31 @@ struct ReloadRequest {};
 /// cp.sock "wait": answer once the server is so, or with an error when the time is over.
 enum class WaitFor : std::uint8_t { drained, up, down };
 struct WaitRequest {
-  std::string service, server;
+  std::string service, server;  ///< server "*": all of the service
   WaitFor what = WaitFor::drained;
   Milliseconds timeout{60'000};
 };
+/// "kill" is the same on both sockets, but cp.sock refuses a filter that matches all.
+using CpRequest = std::variant<ShowRequest, ServerRequest, KillRequest, ReloadRequest, WaitRequest>;
 
-[[nodiscard]] std::string_view show_name(ShowWhat what) noexcept;
-[[nodiscard]] std::string encode_request(const ShowRequest& request);
-[[nodiscard]] base::Result<ShowRequest> decode_cp_request(std::string_view line);
+/// Reply to "reload".
+struct ReloadReport {
+  std::vector<Change> changes;  ///< empty: the file says what runs already
+  std::string note;             ///< what else there is to know, as a sentence; may be empty
+};
+
+[[nodiscard]] std::string encode_cp_request(const CpRequest& request);
+[[nodiscard]] base::Result<CpRequest> decode_cp_request(std::string_view line);
+
 /// {"ok": true, "<what>": <json>}; `json` is a JSON text (of to_json() or the caller's own).
 [[nodiscard]] std::string encode_show_reply(ShowWhat what, std::string_view json);
 /// The JSON text under "<what>" of a show reply.
 [[nodiscard]] base::Result<std::string> decode_show_reply(ShowWhat what, std::string_view line);
+/// Reply to "server" and "wait": what was done or seen, a sentence a line. That to "kill": encode_kill_reply.
+[[nodiscard]] std::string encode_done_reply(std::string_view message);
+[[nodiscard]] base::Result<std::string> decode_done_reply(std::string_view line);
+[[nodiscard]] std::string encode_reload_reply(const ReloadReport& report);
+[[nodiscard]] base::Result<ReloadReport> decode_reload_reply(std::string_view line);
 
 /// A value as JSON text and back. T: any struct of forwarding.h and report.h, FlowList, or a std::vector of
 /// them.
@@ -116,5 +143,44 @@ template <typename T>
 [[nodiscard]] std::string to_json(const T& value);
 template <typename T>
 [[nodiscard]] base::Result<T> from_json(std::string_view text);
+
+template <>
+inline constexpr auto kNames<ShowWhat> = std::to_array<std::pair<ShowWhat, std::string_view>>({
+    {ShowWhat::services, "services"},
+    {ShowWhat::servers, "servers"},
+    {ShowWhat::flows, "flows"},
+    {ShowWhat::health, "health"},
+    {ShowWhat::queue, "queue"},
+    {ShowWhat::info, "info"},
+    {ShowWhat::ports, "ports"},
+    {ShowWhat::drops, "drops"},
+    {ShowWhat::workers, "workers"},
+    {ShowWhat::names, "names"},
+});
+template <>
+inline constexpr auto kNames<ServerAction> = std::to_array<std::pair<ServerAction, std::string_view>>({
+    {ServerAction::ready, "ready"},
+    {ServerAction::drain, "drain"},
+    {ServerAction::maint, "maint"},
+    {ServerAction::weight, "weight"},
+    {ServerAction::maxconn, "maxconn"},
+    {ServerAction::health_up, "health-up"},
+    {ServerAction::health_stopping, "health-stopping"},
+    {ServerAction::health_down, "health-down"},
+    {ServerAction::agent_up, "agent-up"},
+    {ServerAction::agent_down, "agent-down"},
+});
+template <>
+inline constexpr auto kNames<WaitFor> = std::to_array<std::pair<WaitFor, std::string_view>>({
+    {WaitFor::drained, "drained"},
+    {WaitFor::up, "up"},
+    {WaitFor::down, "down"},
+});
+template <>
+inline constexpr auto kNames<ChangeKind> = std::to_array<std::pair<ChangeKind, std::string_view>>({
+    {ChangeKind::added, "added"},
+    {ChangeKind::removed, "removed"},
+    {ChangeKind::changed, "changed"},
+});
 
 }  // namespace sluice::config

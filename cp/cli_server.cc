@@ -64,8 +64,12 @@ asio::awaitable<void> serve(Local::socket socket, Shared& shared) {
       static_cast<void>(co_await lines.write_line(std::move(reply), kReplyTaken));
       co_return;
     }
-    std::string reply =
-        co_await answer(*request, shared.controller, shared.link, shared.process, shared.started);
+    std::string reply;
+    if (const auto* show = std::get_if<config::ShowRequest>(&*request)) {
+      reply = co_await answer(*show, shared.controller, shared.link, shared.process, shared.started);
+    } else {
+      reply = config::encode_error_reply("this control plane only shows");
+    }
     const auto written = co_await lines.write_line(std::move(reply), kReplyTaken);
     if (!written) co_return;
   }

@@ -146,6 +146,61 @@ std::string servers_json(const Controller& controller, const config::DataplaneRe
   return text_of(array);
 }
 
+std::string health_json(const Controller& controller, const config::FlowFilter& filter, TimePoint now) {
+  Json::Value array(Json::arrayValue);
+  const auto& services = controller.config().services;
+  for (std::size_t s = 0; s < services.size(); ++s) {
+    if (!wanted(filter.service, services[s].name)) continue;
+    for (std::size_t i = 0; i < services[s].servers.size(); ++i) {
+      const config::Server& server = services[s].servers[i];
+      if (!wanted(filter.server, server.name)) continue;
+      const Health& health = controller.health({s, i});
+      Json::Value& tree = array.append(Json::objectValue);
+      tree["service"] = services[s].name;
+      tree["name"] = server.name;
+      tree["status"] = status_of(health, server);
+      tree["last_change_ms"] = milliseconds_since(health.last_change(), now);
+      Json::Value& check = tree["check"] = check_tree(server.check, health, now);
+      if (!health.is_checked()) continue;
+      check["rise"] = Json::UInt{server.check.rise};
+      check["fall"] = Json::UInt{server.check.fall};
+      check["next_delay_ms"] = Json::UInt64(health.next_delay().count());
+    }
+  }
+  return text_of(array);
+}
+
+std::string queue_json(const config::DataplaneReport& report, const config::FlowFilter& filter) {
+  Json::Value array(Json::arrayValue);
+  for (const config::ServiceReport& service : report.services) {
+    if (!wanted(filter.service, service.name)) continue;
+    Json::Value& tree = array.append(Json::objectValue);
+    tree["name"] = service.name;
+    tree["queue"] = tree_of(config::to_json(service.queue));
+    Json::Value& servers = tree["servers"] = Json::Value(Json::arrayValue);
+    for (const config::ServerReport& server : service.servers) {
+      if (!wanted(filter.server, server.name)) continue;
+      Json::Value& row = servers.append(Json::objectValue);
+      row["name"] = server.name;
+      row["maxconn"] = Json::UInt{server.maxconn};
+      row["connections_current"] = Json::UInt64{server.counters.connections_current};
+      row["queue"] = tree_of(config::to_json(server.queue));
+    }
+  }
+  return text_of(array);
+}
+
+std::string names_json(const config::Config& config) {
+  Json::Value array(Json::arrayValue);
+  for (const config::Service& service : config.services) {
+    Json::Value& tree = array.append(Json::objectValue);
+    tree["name"] = service.name;
+    Json::Value& servers = tree["servers"] = Json::Value(Json::arrayValue);
+    for (const config::Server& server : service.servers) servers.append(server.name);
+  }
+  return text_of(array);
+}
+
 std::string info_json(const Controller& controller, const ProcessView& process,
                       const config::DataplaneReport* report) {
   Json::UInt64 servers = 0;

@@ -32,6 +32,18 @@ struct ProcessView {
 [[nodiscard]] std::string servers_json(const Controller& controller, const config::DataplaneReport& report,
                                        const config::FlowFilter& filter, TimePoint now);
 
+/// Array of servers: service, name, status, last_change_ms, and check as in servers_json with rise, fall and
+/// next_delay_ms. `filter.service` and `filter.server` narrow.
+[[nodiscard]] std::string health_json(const Controller& controller, const config::FlowFilter& filter,
+                                      TimePoint now);
+
+/// Array of services: name, queue (QueueCounters), and servers: an array of {name, maxconn,
+/// connections_current, queue}. `filter.service` and `filter.server` narrow.
+[[nodiscard]] std::string queue_json(const config::DataplaneReport& report, const config::FlowFilter& filter);
+
+/// Array of {name, servers: [name, ...]}.
+[[nodiscard]] std::string names_json(const config::Config& config);
+
 /// Object: version, pid, uptime_ms, config_file, services, servers, servers_up, generation {wanted, running},
 /// and data_plane {connected, trouble}, with version, pid, uptime_ms, hugepages when `report` is there.
 [[nodiscard]] std::string info_json(const Controller& controller, const ProcessView& process,

@@ -76,12 +76,14 @@ void add_show(CLI::App& app, Options& options) {
       {config::ShowWhat::ports, "network ports: link, packets, errors", false, false},
       {config::ShowWhat::drops, "packets that were dropped, by reason", false, false},
       {config::ShowWhat::workers, "packet workers: load, flows", false, false},
+      {config::ShowWhat::health, "what the servers' health checks say", true, true},
+      {config::ShowWhat::queue, "connections that wait for a place", true, true},
       {config::ShowWhat::info, "the processes and what they run", false, false},
   });
   CLI::App* parent = app.add_subcommand("show", "show what the running load balancer does");
   parent->require_subcommand(1);
   for (const View& view : kViews) {
-    CLI::App* command = parent->add_subcommand(std::string(config::show_name(view.what)), view.description);
+    CLI::App* command = parent->add_subcommand(std::string(config::name_of(view.what)), view.description);
     command->add_flag("--json", options.json, "print JSON");
     add_runtime_dir(*command, options);
     if (view.narrows_service) command->add_option("--service", options.service, "only this service");

@@ -29,7 +29,7 @@ base::Result<std::string> ask(const config::ShowRequest& request, const std::fil
                     runtime_dir.string())};
   }
   const auto limit = request.what == config::ShowWhat::flows ? kFlowsAnswer : kAnswer;
-  const auto line = base::request(socket, config::encode_request(request), limit);
+  const auto line = base::request(socket, config::encode_cp_request(request), limit);
   if (!line) {
     return base::Error{line.error().code, fmt::format("the control plane (sluice-cp) does not answer: {}",
                                                       line.error().message)};

@@ -199,6 +199,67 @@ std::string workers(const Json::Value& content) {
   return table.empty() ? "No workers.\n" : table.to_string();
 }
 
+std::string health(const Json::Value& content) {
+  Table table({{"SERVICE"},
+               {"SERVER"},
+               {"STATUS"},
+               {"FOR", kRight},
+               {"CHECK"},
+               {"LAST RESULT"},
+               {"TOOK", kRight},
+               {"AGO", kRight},
+               {"RISE", kRight},
+               {"FALL", kRight},
+               {"FAILED", kRight},
+               {"DOWN", kRight}});
+  for (const Json::Value& server : content) {
+    const Json::Value& check = member(server, "check");
+    const std::string info = text(check, "info");
+    table.add({text(server, "service"), text(server, "name"), text(server, "status"),
+               duration(server, "last_change_ms"), text(check, "type"),
+               info == "-" ? text(check, "status") : fmt::format("{} {}", text(check, "status"), info),
+               duration(check, "duration_ms"), duration(check, "age_ms"), count(check, "rise"),
+               count(check, "fall"), count(check, "failed"), count(check, "times_down")});
+  }
+  return table.empty() ? "No servers are configured, or none matches.\n" : table.to_string();
+}
+
+std::string queue(const Json::Value& content) {
+  Table table({{"SERVICE"},
+               {"SERVER"},
+               {"CONNS", kRight},
+               {"MAXCONN", kRight},
+               {"WAITING", kRight},
+               {"OLDEST", kRight},
+               {"ENTERED", kRight},
+               {"TIMED OUT", kRight}});
+  const auto row = [&table](std::string service, std::string server, const Json::Value& place) {
+    const Json::Value& queue = member(place, "queue");
+    table.add({std::move(service), std::move(server), count(place, "connections_current"),
+               count(place, "maxconn"), count(queue, "waiting"),
+               number(queue, "waiting") == 0 ? "-" : duration(queue, "oldest_ms"), count(queue, "entered"),
+               count(queue, "timed_out")});
+  };
+  for (const Json::Value& service : content) {
+    row(text(service, "name"), "(all)", service);
+    for (const Json::Value& server : member(service, "servers"))
+      row(text(service, "name"), text(server, "name"), server);
+  }
+  return table.empty() ? "No services are configured, or none matches.\n" : table.to_string();
+}
+
+/// A service and its servers a line.
+std::string names(const Json::Value& content) {
+  std::string out;
+  for (const Json::Value& service : content) {
+    out += text(service, "name");
+    for (const Json::Value& server : member(service, "servers"))
+      out += " " + (server.isString() ? server.asString() : std::string("-"));
+    out += "\n";
+  }
+  return out;
+}
+
 std::string info(const Json::Value& content) {
   const Json::Value& data_plane = member(content, "data_plane");
   const Json::Value& generation = member(content, "generation");
@@ -236,6 +297,9 @@ std::string table_text(config::ShowWhat what, const Json::Value& content) {
     case config::ShowWhat::ports: return ports(content);
     case config::ShowWhat::drops: return drops(content);
     case config::ShowWhat::workers: return workers(content);
+    case config::ShowWhat::health: return health(content);
+    case config::ShowWhat::queue: return queue(content);
+    case config::ShowWhat::names: return names(content);
     case config::ShowWhat::info: return info(content);
   }
   return {};

@@ -142,15 +142,53 @@ TEST(Wire, RefusalBecomesTheErrorOfTheOtherSide) {
 }
 
 TEST(Wire, ShowCarriesAnyJson) {
-  const auto request = decode_cp_request(encode_request(ShowRequest{.what = ShowWhat::drops, .filter = {}}));
+  const auto request = decode_cp_request(encode_cp_request(ShowRequest{ShowWhat::drops, {}}));
   ASSERT_TRUE(request) << request.error().message;
-  EXPECT_EQ(request->what, ShowWhat::drops);
+  EXPECT_EQ(std::get<ShowRequest>(*request).what, ShowWhat::drops);
   const std::string line = encode_show_reply(ShowWhat::drops, to_json(example_report().drops));
   const auto json = decode_show_reply(ShowWhat::drops, line);
   ASSERT_TRUE(json) << json.error().message;
   const auto drops = from_json<std::vector<DropReport>>(*json);
   ASSERT_TRUE(drops) << drops.error().message;
   EXPECT_EQ(drops->at(0).reason, "no_server");
+}
+
+TEST(Wire, OperatorRequestsComeOutAsTheyWentIn) {
+  const auto server =
+      decode_cp_request(encode_cp_request(ServerRequest{"web", "s1", ServerAction::weight, 50, true}));
+  ASSERT_TRUE(server) << server.error().message;
+  const auto& weight = std::get<ServerRequest>(*server);
+  EXPECT_EQ(weight.service, "web");
+  EXPECT_EQ(weight.server, "s1");
+  EXPECT_EQ(weight.action, ServerAction::weight);
+  EXPECT_EQ(weight.value, 50U);
+  EXPECT_TRUE(weight.percent);
+
+  const auto waiting =
+      decode_cp_request(encode_cp_request(WaitRequest{"web", "*", WaitFor::down, Milliseconds(1'500)}));
+  ASSERT_TRUE(waiting) << waiting.error().message;
+  const auto& wait = std::get<WaitRequest>(*waiting);
+  EXPECT_EQ(wait.server, "*");
+  EXPECT_EQ(wait.what, WaitFor::down);
+  EXPECT_EQ(wait.timeout, Milliseconds(1'500));
+
+  FlowFilter filter;
+  filter.client_port = 40'000;
+  const auto kill = decode_cp_request(encode_cp_request(KillRequest{filter}));
+  ASSERT_TRUE(kill) << kill.error().message;
+  EXPECT_EQ(std::get<KillRequest>(*kill).filter.client_port, 40'000);
+
+  EXPECT_TRUE(std::holds_alternative<ReloadRequest>(*decode_cp_request(encode_cp_request(ReloadRequest{}))));
+}
+
+TEST(Wire, OperatorRepliesComeOutAsTheyWentIn) {
+  EXPECT_EQ(*decode_done_reply(encode_done_reply("server web/s1 drains")), "server web/s1 drains");
+  EXPECT_EQ(decode_done_reply(encode_error_reply("no")).error().message, "no");
+  const ReloadReport report{{{ChangeKind::changed, "server \"web/s1\"", "weight 100 -> 50"}}, "not yet"};
+  const auto reload = decode_reload_reply(encode_reload_reply(report));
+  ASSERT_TRUE(reload) << reload.error().message;
+  EXPECT_EQ(reload->changes, report.changes);
+  EXPECT_EQ(reload->note, "not yet");
 }
 
 TEST(Wire, UnknownMembersAreIgnoredAndMissingOnesKeepTheirDefault) {
@@ -204,11 +242,44 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"BadFilter", R"({"op":"flows","filter":{"client":"nobody"}})", "flows: filter: client: "}),
     [](const testing::TestParamInfo<Row>& info) { return info.param.name; });
 
+class BadCpRequest : public testing::TestWithParam<Row> {};
+
+TEST_P(BadCpRequest, IsRefusedWithAReason) {
+  const auto request = decode_cp_request(GetParam().line);
+  ASSERT_FALSE(request);
+  EXPECT_THAT(request.error().message, HasSubstr(GetParam().error));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Wire, BadCpRequest,
+    testing::Values(
+        Row{"Garbage", "\xff\xfe", "not a JSON document"}, Row{"NoOp", "{}", "no \"op\""},
+        Row{"UnknownOp", R"({"op":"stop"})", "unknown op \"stop\" (known: \"show\", \"server\""},
+        Row{"ShowNothing", R"({"op":"show"})", "show: what: is missing"},
+        Row{"ShowUnknown", R"({"op":"show","what":"weather"})", "show: what: expected one of \"services\""},
+        Row{"ShowBadFilter", R"({"op":"show","what":"flows","filter":{"client":"nobody"}})",
+            "show: filter.client: "},
+        Row{"ServerNameless", R"({"op":"server","service":"a","action":"drain"})",
+            "server: server: is missing"},
+        Row{"ServerNoAction", R"({"op":"server","service":"a","server":"s"})", "server: action: is missing"},
+        Row{"ServerUnknownAction", R"({"op":"server","service":"a","server":"s","action":"hide"})",
+            "server: action: expected one of \"ready\", \"drain\""},
+        Row{"WeightWithoutValue", R"({"op":"server","service":"a","server":"s","action":"weight"})",
+            "server: value: is missing"},
+        Row{"MaxconnNegative", R"({"op":"server","service":"a","server":"s","action":"maxconn","value":-1})",
+            "server: value: expected a whole number"},
+        Row{"WaitForNothing", R"({"op":"wait","service":"a","server":"s"})", "wait: for: is missing"},
+        Row{"KillWithoutFilter", R"({"op":"kill"})", "kill: filter: expected an object"}),
+    [](const testing::TestParamInfo<Row>& info) { return info.param.name; });
+
 TEST(Wire, MutatedLinesNeverCrash) {
   std::mt19937 random(20'261'123);
   const std::vector<std::string> lines{encode_request(ApplyRequest{example_state()}),
                                        encode_report_reply(example_report()),
-                                       encode_flows_reply({.flows = {example_flow()}, .total = 1})};
+                                       encode_flows_reply({.flows = {example_flow()}, .total = 1}),
+                                       encode_cp_request(ServerRequest{"web", "s1", ServerAction::weight, 5}),
+                                       encode_cp_request(WaitRequest{"web", "s1"}),
+                                       encode_reload_reply({{{ChangeKind::added, "port", "x"}}, "note"})};
   for (int round = 0; round < 5'000; ++round) {
     std::string line = lines[random() % lines.size()];
     for (unsigned n = 1 + random() % 4; n > 0; --n) {
@@ -225,7 +296,11 @@ TEST(Wire, MutatedLinesNeverCrash) {
     }
     (void)decode_report_reply(line);
     (void)decode_flows_reply(line);
-    (void)decode_cp_request(line);
+    if (const auto request = decode_cp_request(line)) {
+      EXPECT_TRUE(decode_cp_request(encode_cp_request(*request)));
+    }
+    (void)decode_reload_reply(line);
+    (void)decode_done_reply(line);
   }
 }
 

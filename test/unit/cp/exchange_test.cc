@@ -158,7 +158,7 @@ class ExchangeTest : public testing::Test {
   }
   [[nodiscard]] base::Result<std::string> show(config::ShowWhat what) const {
     const auto line =
-        base::request(path("cp.sock"), config::encode_request(config::ShowRequest{what, {}}), 10s);
+        base::request(path("cp.sock"), config::encode_cp_request(config::ShowRequest{what, {}}), 10s);
     if (!line) return line.error();
     return config::decode_show_reply(what, *line);
   }
