@@ -125,9 +125,10 @@ base::Result<void> run_dataplane(const config::Config& config, const std::string
   NextHops next_hops(worker_count, seed->a ^ seed->d);
   std::vector<std::unique_ptr<WorkerState>> states;
   std::vector<const WorkerState*> peers;
+  Load load;
   for (std::uint16_t w = 0; w < worker_count; ++w) {
     auto state =
-        WorkerState::create(w, worker_count, config.dataplane, *seed, next_hops.use(w), base::Tick{});
+        WorkerState::create(w, worker_count, config.dataplane, *seed, next_hops.use(w), load, base::Tick{});
     if (!state) return std::move(state).error();
     peers.push_back(state->get());
     states.push_back(std::move(*state));

@@ -77,7 +77,7 @@ bool runs_later(const Runner& a, const Runner& b) noexcept {
 
 }  // namespace
 
-std::vector<std::uint16_t> build_round_robin(std::span<const std::uint32_t> weights) {
+RoundRobin build_round_robin(std::span<const std::uint32_t> weights) {
   assert(weights.size() <= std::size_t{1} << 16);
   std::vector<std::uint32_t> scaled(weights.begin(), weights.end());
   divide_by_gcd(scaled);
@@ -95,8 +95,9 @@ std::vector<std::uint16_t> build_round_robin(std::span<const std::uint32_t> weig
 
   std::vector<Runner> running;  // a heap
   running.reserve(start_line.size());
-  std::vector<std::uint16_t> order;
-  order.reserve(length);
+  RoundRobin result;
+  result.order.reserve(length);
+  result.first_lap.reserve(length);
   std::size_t started = 0;
   std::uint32_t arrivals = 0;
   // The first time round the servers fall into step; the second time is the one that repeats.
@@ -111,13 +112,14 @@ std::vector<std::uint16_t> build_round_robin(std::span<const std::uint32_t> weig
       next = running.back();
       running.pop_back();
     }
-    if (now >= length) order.push_back(next.server);
+    (now < length ? result.first_lap : result.order).push_back(next.server);
     next.advance(length);
     next.arrival = arrivals++;
     running.push_back(next);
     std::ranges::push_heap(running, runs_later);
   }
-  return order;
+  if (result.first_lap == result.order) result.first_lap.clear();
+  return result;
 }
 
 }  // namespace sluice::dp

@@ -34,6 +34,10 @@ struct Choices {
   /// Server slots: `roundrobin`: the repeating order; `source`, `hash`: the Maglev table; else one per
   /// server.
   std::vector<std::uint16_t> order;
+  /// For roundrobin: what a worker goes through before `order`, as long as that; empty: no difference.
+  std::vector<std::uint16_t> first_lap;
+  /// Each server once, in the configuration's order.
+  std::vector<std::uint16_t> servers;
   /// For leastconn and random: the weight of order[i]. Empty otherwise.
   std::vector<std::uint32_t> weights;
 };
@@ -45,6 +49,12 @@ struct Service {
   std::uint32_t half_open_ms = 0;              ///< connect timeout; for UDP the same as open_ms
   std::uint32_t open_ms = 0;                   ///< idle
   const Choices* choices = nullptr;            ///< null or empty: no usable server
+  std::uint32_t maxconn = 0;                   ///< connections at one time; 0: no limit
+  std::uint32_t queue_ms = 0;                  ///< a SYN may wait for a place for so long
+  std::uint32_t retry_ms = 0;                  ///< between two attempts at one server
+  std::uint16_t retries = 0;                   ///< further attempts
+  bool redispatch = false;                     ///< further attempts go to other servers
+  bool refuses = true;                         ///< when no server is usable; else silence
   std::vector<std::uint16_t> local_addresses;  ///< numbers in ServiceTables::addresses
 };
 
@@ -52,6 +62,9 @@ struct Server {
   base::IpAddress address;
   base::Be16 port;
   std::uint16_t service = kNoIndex;
+  bool usable = false;               ///< takes new connections
+  std::uint32_t maxconn = 0;         ///< connections at one time; 0: no limit
+  std::uint32_t maxqueue = 0;        ///< SYNs that wait for this very server; 0: no limit
   std::vector<std::uint16_t> pools;  ///< pool numbers, one for each of the service's local addresses
 };
 
@@ -74,6 +87,8 @@ struct ServedAddress {
 
 /// Services, servers and addresses: changes with configuration, health and weights.
 struct ServiceTables {
+  std::uint64_t serial = 0;   ///< rises with every one compiled
+  std::uint32_t maxconn = 0;  ///< connections of all services at one time; 0: no limit
   AddressIndex<base::Family::v4> addresses_v4;
   AddressIndex<base::Family::v6> addresses_v6;
   std::vector<ServedAddress> addresses;

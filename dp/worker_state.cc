@@ -7,7 +7,8 @@ namespace sluice::dp {
 base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsigned workers,
                                                                const config::Dataplane& limits,
                                                                const FlowHash::Seed& seed,
-                                                               AdjacencyUse& hop_use, base::Tick now) {
+                                                               AdjacencyUse& hop_use, Load& load,
+                                                               base::Tick now) {
   const FlowHash hash(seed);
   auto v4 = FlowTable<base::Family::v4>::create(limits.flows_per_worker, hash, now);
   if (!v4) return std::move(v4).error();
@@ -31,6 +32,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsi
       .outbox = {},
       .counters = {},
       .hop_use = &hop_use,
+      .load = &load,
       .neighbour_requests = std::make_unique<SpscQueue<NeighbourRequest, 256>>(),
       .ports = {},
       .peers = {},

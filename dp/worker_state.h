@@ -13,6 +13,7 @@
 #include "dp/flow/flow_table.h"
 #include "dp/outbox.h"
 #include "dp/rate_limit.h"
+#include "dp/server_load.h"
 #include "dp/snapshot.h"
 #include "dp/spsc_queue.h"
 
@@ -30,7 +31,7 @@ struct WorkerState {
   static base::Result<std::unique_ptr<WorkerState>> create(unsigned id, unsigned workers,
                                                            const config::Dataplane& limits,
                                                            const FlowHash::Seed& seed, AdjacencyUse& hop_use,
-                                                           base::Tick now);
+                                                           Load& load, base::Tick now);
 
   unsigned id = 0;
   unsigned workers = 1;
@@ -48,6 +49,7 @@ struct WorkerState {
   Outbox outbox;                             ///< frames that sluice originates, other than answers in place
   WorkerCounters counters;
   AdjacencyUse* hop_use = nullptr;  ///< which next hops towards clients are in use
+  Load* load = nullptr;             ///< shared with the other workers
   /// Next hops that are not known yet, asked of the control thread. A request that finds it full is repeated
   /// with the next packet.
   std::unique_ptr<SpscQueue<NeighbourRequest, 256>> neighbour_requests;

@@ -10,6 +10,9 @@
 namespace sluice::dp {
 namespace {
 
+/// HAProxy's pause before it tries a server again that has failed.
+constexpr std::uint32_t kRetryMs = 1'000;
+
 base::IpProto proto_of(config::Protocol protocol) noexcept {
   return protocol == config::Protocol::udp ? base::IpProto::udp : base::IpProto::tcp;
 }
@@ -23,15 +26,24 @@ Choices make_choices(config::Balance balance,
                      const std::vector<std::string>& names) {
   Choices choices;
   std::vector<std::uint32_t> weights;
-  for (const auto& [slot, weight] : servers) weights.push_back(weight);
+  for (const auto& [slot, weight] : servers) {
+    weights.push_back(weight);
+    choices.servers.push_back(slot);
+  }
   const auto add = [&](const std::vector<std::uint16_t>& indexes) {
     for (const std::uint16_t i : indexes) choices.order.push_back(servers[i].first);
     return indexes;
   };
   switch (balance) {
-    case config::Balance::roundrobin: add(build_round_robin(weights)); break;
+    case config::Balance::roundrobin: {
+      const RoundRobin ring = build_round_robin(weights);
+      add(ring.order);
+      for (const std::uint16_t i : ring.first_lap) choices.first_lap.push_back(servers[i].first);
+      break;
+    }
     case config::Balance::random:
-      for (const std::uint16_t i : add(build_round_robin(weights))) choices.weights.push_back(weights[i]);
+      for (const std::uint16_t i : add(build_round_robin(weights).order))
+        choices.weights.push_back(weights[i]);
       break;
     case config::Balance::source:
     case config::Balance::hash: {
@@ -78,6 +90,7 @@ class ServiceCompiler::Build {
     if (auto served = number_addresses(); !served) return served;
     fill_services();
     if (auto filled = fill_servers(); !filled) return filled;
+    tables_->maxconn = state.maxconn;
     serve_pools();
     exclude_ports(kernel_ports);
     index_addresses();
@@ -132,7 +145,14 @@ class ServiceCompiler::Build {
           if (entry.slot == kNoIndex)
             return invalid(service, "more servers than " + std::to_string(kMaxServers));
         }
-        entry.value = {service.name, server.name, server.endpoint, server.weight, false, {}};
+        entry.value = {.service = service.name,
+                       .server = server.name,
+                       .endpoint = server.endpoint,
+                       .weight = server.weight,
+                       .maxconn = server.maxconn,
+                       .maxqueue = server.maxqueue,
+                       .draining = false,
+                       .pools = {}};
       }
     }
     return {};
@@ -217,6 +237,12 @@ class ServiceCompiler::Build {
       const bool udp = from.protocol == config::Protocol::udp;
       to.half_open_ms = udp ? ms(from.timeouts.udp) : ms(from.timeouts.connect);
       to.open_ms = udp ? ms(from.timeouts.udp) : std::min(ms(from.timeouts.client), ms(from.timeouts.server));
+      to.maxconn = from.maxconn;
+      to.queue_ms = ms(from.timeouts.queue.value_or(from.timeouts.connect));
+      to.retry_ms = std::min(ms(from.timeouts.connect), kRetryMs);
+      to.retries = from.retries;
+      to.redispatch = from.redispatch;
+      to.refuses = from.no_server != config::NoServer::drop;
       for (const base::IpAddress& local : from.local_addresses) to.local_addresses.push_back(number(local));
       if (!entry.value.draining) to.choices = choices_for(key, entry.value.service);
     }
@@ -248,6 +274,9 @@ class ServiceCompiler::Build {
       to.address = entry.value.endpoint.address;
       to.port = base::Be16{entry.value.endpoint.port};
       to.service = service.slot;
+      to.usable = entry.value.weight != 0;
+      to.maxconn = entry.value.maxconn;
+      to.maxqueue = entry.value.maxqueue;
       entry.value.pools.clear();
       for (const base::IpAddress& local : service.value.service.local_addresses) {
         const config::PortRange range = service.value.service.source_ports;
@@ -376,6 +405,7 @@ base::Result<std::shared_ptr<const ServiceTables>> ServiceCompiler::compile(
   for (const auto& [key, entry] : registry_.servers) servers_by_slot_[entry.slot] = &entry.value;
   services_by_slot_.assign(build.tables_->services.size(), nullptr);
   for (const auto& [key, entry] : registry_.services) services_by_slot_[entry.slot] = &entry.value;
+  build.tables_->serial = ++serial_;
   return std::shared_ptr<const ServiceTables>(std::move(build.tables_));
 }
 

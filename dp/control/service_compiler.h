@@ -36,6 +36,7 @@ class ServiceCompiler {
     std::string service, server;
     base::Endpoint endpoint;
     std::uint32_t weight = 0;
+    std::uint32_t maxconn = 0, maxqueue = 0;
     bool draining = false;  ///< no longer configured; lives for its flows
     std::vector<std::uint16_t> pools;
   };
@@ -77,6 +78,7 @@ class ServiceCompiler {
   class Build;
 
   unsigned workers_;
+  std::uint64_t serial_ = 0;  // of the tables compiled last
   Registry registry_;
   std::vector<const ServerSlot*> servers_by_slot_;
   std::vector<const ServiceSlot*> services_by_slot_;

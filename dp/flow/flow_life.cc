@@ -18,6 +18,23 @@ using base::IpProto;
 /// How far a reused port pair is numbered beyond what the server had read of the connection before.
 constexpr std::uint32_t kSequenceGap = 0x20000;
 
+/// Gives a place back for which no flow has come about.
+class PlaceHolder {
+ public:
+  PlaceHolder(WorkerState& worker, std::uint16_t service, std::uint16_t server) noexcept
+      : load_(worker.load), service_(service), server_(server) {}
+  PlaceHolder(const PlaceHolder&) = delete;
+  PlaceHolder& operator=(const PlaceHolder&) = delete;
+  ~PlaceHolder() {
+    if (load_ != nullptr) load_->give_back(service_, server_);
+  }
+  void keep() noexcept { load_ = nullptr; }
+
+ private:
+  Load* load_;
+  std::uint16_t service_, server_;
+};
+
 /// Makes room for one more half-open flow. False when that is not to be had.
 template <Family F>
 bool make_room(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
@@ -149,11 +166,20 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
                 base::Tick now) noexcept {
   const ServiceTables& tables = *snapshot.services;
   const Service& service = tables.services[packet.meta.service];
-  Flow<F> flow;
-  flow.server_slot = choose_server(service, packet.meta.service, key, worker);
-  if (flow.server_slot == kNoIndex) return refuse(packet, DropReason::no_server, worker, now);
+  const Wish wish{.may_wait = key.proto == IpProto::tcp};
+  const Choice choice = choose_server(tables, packet.meta.service, key, wish, worker);
+  switch (choice.kind) {
+    case Choice::Kind::chosen: break;
+    case Choice::Kind::full: return refuse(packet, DropReason::servers_full, worker, now);
+    case Choice::Kind::none:
+      return service.refuses ? refuse(packet, DropReason::no_server, worker, now)
+                             : packet.drop(DropReason::no_server);
+  }
+  PlaceHolder place(worker, packet.meta.service, choice.server);
   if (!make_room<F>(packet, snapshot, worker, now)) return;
 
+  Flow<F> flow;
+  flow.server_slot = choice.server;
   const Server& server = tables.servers[flow.server_slot];
   flow.client = key.src;
   flow.client_port = key.src_port;
@@ -189,6 +215,7 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   detail.sequence_delta = sequence_delta;
   detail.first[index(Direction::to_server)] = first;
   worker.servers[flow.server_slot].connections_new.add(1);
+  place.keep();
   packet.meta.flow = number;
 }
 
@@ -207,9 +234,8 @@ void end_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worke
     ports.give_back_lingering(flow.local_port, now,
                               flow.end[index(Direction::to_server)] + detail.sequence_delta);
   }
-  ServerCounters& counters = worker.servers[flow.server_slot];
-  if (class_of(flow.state) != FlowClass::closed) counters.connections_closed.add(1);
-  counters.connections_ended.add(1);
+  if (class_of(flow.state) != FlowClass::closed) count_closed(flow, worker);
+  worker.servers[flow.server_slot].connections_ended.add(1);
   flows.erase(number);
 }
 

@@ -25,6 +25,13 @@ template <base::Family F>
 void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot, WorkerState& worker,
                 base::Tick now) noexcept;
 
+/// Accounts for a connection that is no longer open, though its flow may still be remembered.
+template <base::Family F>
+void count_closed(const Flow<F>& flow, WorkerState& worker) noexcept {
+  worker.servers[flow.server_slot].connections_closed.add(1);
+  worker.load->give_back(flow.service, flow.server_slot);
+}
+
 /// Forgets a flow and gives its source port back.
 template <base::Family F>
 void end_flow(std::uint32_t flow, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept;

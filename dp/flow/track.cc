@@ -74,10 +74,11 @@ bool follow(Packet& packet, std::uint32_t number, WorkerState& worker) noexcept 
   }
   const bool was_closed = class_of(before) == FlowClass::closed;
   const bool is_closed = class_of(flow.state) == FlowClass::closed;
-  if (!was_closed && is_closed) counters.connections_closed.add(1);
+  if (!was_closed && is_closed) count_closed(flow, worker);
   if (was_closed && !is_closed) {  // the server took a new SYN on it: another connection in the same record
     counters.connections_new.add(1);
     counters.connections_ended.add(1);
+    worker.load->take(flow.service, flow.server_slot);
   }
   return true;
 }

@@ -108,7 +108,8 @@ Balancer::Balancer(Options options)
     : compiler_(options.workers), kernel_ports_(std::move(options.kernel_ports)), now_(options.start) {
   for (unsigned id = 0; id < options.workers; ++id) {
     hop_use_.push_back(std::make_unique<dp::AdjacencyUse>());
-    auto made = dp::WorkerState::create(id, options.workers, options.limits, kSeed, *hop_use_.back(), now_);
+    auto made =
+        dp::WorkerState::create(id, options.workers, options.limits, kSeed, *hop_use_.back(), load_, now_);
     if (!made) {
       ADD_FAILURE() << made.error().message;
       std::abort();
@@ -139,6 +140,15 @@ Balancer::~Balancer() {
   for (const std::uint64_t n : verdicts_) out += n;
   EXPECT_EQ(taken_in_, out) << "packets in = packets out";
   EXPECT_EQ(leased_ports(), flows()) << "a source port for each flow, a flow for each source port";
+  EXPECT_EQ(load_.open.taken(), flows(dp::FlowClass::half_open) + flows(dp::FlowClass::open))
+      << "a place for each connection";
+  const auto sum = [](const auto& loads) {
+    std::uint32_t n = 0;
+    for (const auto& l : loads) n += l.open.taken();
+    return n;
+  };
+  EXPECT_EQ(sum(load_.servers), load_.open.taken());
+  EXPECT_EQ(sum(load_.services), load_.open.taken());
 }
 
 void Balancer::configure(std::vector<config::ForwardingService> services) {
@@ -147,13 +157,19 @@ void Balancer::configure(std::vector<config::ForwardingService> services) {
 }
 
 base::Result<void> Balancer::try_configure(std::vector<config::ForwardingService> services) {
-  config::ForwardingState state{.generation = state_.generation + 1, .services = std::move(services)};
+  config::ForwardingState state{
+      .generation = state_.generation + 1, .maxconn = maxconn_, .services = std::move(services)};
   auto tables = compiler_.compile(state, kernel_ports_);
   if (!tables) return std::move(tables).error();
   state_ = std::move(state);
   snapshot_.services = std::move(*tables);
   publish();
   return {};
+}
+
+void Balancer::set_maxconn(std::uint32_t maxconn) {
+  maxconn_ = maxconn;
+  configure(state_.services);
 }
 
 void Balancer::settle() {

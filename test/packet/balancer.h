@@ -68,6 +68,8 @@ class Balancer {
   /// Compiles and publishes; fails the test when that does not go.
   void configure(std::vector<config::ForwardingService> services);
   [[nodiscard]] base::Result<void> try_configure(std::vector<config::ForwardingService> services);
+  /// Of the whole instance; 0: no limit.
+  void set_maxconn(std::uint32_t maxconn);
   /// Tells the compiler which servers have flows, as the control thread does, and compiles anew.
   void settle();
 
@@ -127,6 +129,7 @@ class Balancer {
                   bytes_out = 0;
   };
   [[nodiscard]] Counts counts(const std::string& service, const std::string& server) const;
+  [[nodiscard]] dp::Load& load() { return load_; }
   /// Slot of a configured or draining server; kNoIndex: none.
   [[nodiscard]] std::uint16_t server_slot(const std::string& service, const std::string& server) const;
 
@@ -145,10 +148,12 @@ class Balancer {
   std::uint32_t empty_outboxes();
 
   std::vector<std::unique_ptr<dp::AdjacencyUse>> hop_use_;
+  dp::Load load_;
   std::vector<std::unique_ptr<dp::WorkerState>> workers_;
   std::vector<const dp::WorkerState*> peers_;
   dp::ServiceCompiler compiler_;
   config::ForwardingState state_;
+  std::uint32_t maxconn_ = 0;
   dp::KernelPorts kernel_ports_;
   dp::Snapshot snapshot_;
   std::vector<dp::Adjacency> adjacencies_;

@@ -13,7 +13,7 @@ namespace sluice::dp {
 namespace {
 
 std::vector<std::uint16_t> order_of(const std::vector<std::uint32_t>& weights) {
-  return build_round_robin(weights);
+  return build_round_robin(weights).order;
 }
 
 /// One digit per server, as the rows are written.
