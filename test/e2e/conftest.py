@@ -29,7 +29,7 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed and call.when == "call":
         logs = [f"\n{path}:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-40:])
-                for site in getattr(item, "sites", []) for path in sorted(site.lab.state.glob("sluice*.log"))]
+                for node in item.listchain() for site in getattr(node, "sites", []) for path in sorted(site.lab.state.glob("sluice*.log"))]
         report.longrepr = str(report.longrepr) + "\n".join(logs)
 
 
@@ -79,11 +79,11 @@ class Site:
         """Starts test/e2e/peer.py at a node."""
         return self.lab.start(node, PYTHON, PEER, *words, log=log or f"peer-{node}-{words[0]}.log", **more)
 
-    def listen(self, node, kind, port):
-        """Starts a peer server (sink, echo, ticker, udp-echo) and waits until it listens."""
-        process = self.peer(node, kind, port)
-        transport = "--udp" if kind.startswith("udp") else "--tcp"
-        wait_for(lambda: self.lab.run(node, "ss", "-Hln", transport, f"sport = :{port}").stdout, f"{kind} at {node}")
+    def listen(self, node, kind, port, *words):
+        """Starts a peer server (sink, echo, ticker, say, answer, udp-echo, …) and waits until it listens."""
+        process = self.peer(node, kind, port, *words, log=f"peer-{node}-{kind}-{port}.log")
+        transport, last = "--udp" if kind.startswith("udp") else "--tcp", str(port).split(",")[-1]
+        wait_for(lambda: self.lab.run(node, "ss", "-Hln", transport, f"sport = :{last}").stdout, f"{kind} at {node}")
         return process
 
     def talk(self, node, *words, timeout=120):
@@ -93,7 +93,17 @@ class Site:
 
 @pytest.fixture
 def make_site(request):
-    """Function that makes a Site: `make_site(topology, device=…, servers=…, options=[…])`."""
+    """Function that makes a Site: `make_site(topology, device=…, servers=…, …)`, options as of Lab.up."""
+    yield from site_maker(request)
+
+
+@pytest.fixture(scope="module")
+def make_shared_site(request):
+    """make_site for a fixture of its own that the tests of a file share."""
+    yield from site_maker(request)
+
+
+def site_maker(request):
     request.node.sites = []
 
     def make(topology="one-armed", **options):

@@ -72,16 +72,18 @@ def escaped(text):
     return re.sub(r"([\\ #'\"])", r"\\\1", text).replace("\r", r"\r").replace("\n", r"\n")
 
 
-def proxy_section(service, address, source):
-    """The `listen` section that stands for a service of sluice."""
-    check = service.get("check", {})
-    yield f"listen {service['name']}"
+def proxy_sections(service, address):
+    """The frontend and the backend, both of its name, that stand for a service of sluice."""
+    name, check = service["name"], service.get("check", {})
+    timeouts = {key.replace("_", "-"): value for key, value in {**TIMEOUTS, **service.get("timeouts", {})}.items() if key != "udp"}
+    yield f"frontend {name}"
     yield f"  bind {address}:{service['port']}"
-    yield f"  source {source}"
+    yield from (f"  timeout {key} {value}" for key, value in timeouts.items() if key.startswith("client"))
+    yield f"  default_backend {name}"
+    yield f"backend {name}"
+    yield f"  source {address}"
     yield f"  balance {service.get('balance', 'roundrobin')}"
-    for key, value in {**TIMEOUTS, **service.get("timeouts", {})}.items():
-        if key != "udp":
-            yield f"  timeout {key.replace('_', '-')} {value}"
+    yield from (f"  timeout {key} {value}" for key, value in timeouts.items() if not key.startswith("client"))
     if service.get("redispatch", True):
         yield "  option redispatch 1"
     if "retries" in service:
@@ -104,7 +106,7 @@ class Haproxy:
         self._file.write_text("\n".join([
             "global", "  nbthread 1", "  user root", "  spread-checks 0", f"  stats socket {self._api} level admin",
             f"  log {self._log} len 8192 format short local0", "", "defaults", "  mode tcp", "  log global",
-            *[line for service in services for line in ["", *proxy_section(service, self.address, self.address)]], ""]))
+            *[line for service in services for line in ["", *proxy_sections(service, self.address)]], ""]))
 
     def start(self):
         self.lab.run("lb", "ip", "addr", "add", f"{self.address}/24", "dev", self.lab.nics[0])
@@ -165,7 +167,7 @@ def lines_of_sluice(site):
 
 def state_changes(lines):
     """Those lines that tell what became of servers and backends."""
-    return [line for line in lines if re.match(r"(Backup )?Server \S+/\S+ |[Bb]ackend \S+ ", line.text)]
+    return [line for line in lines if re.match(r"(Backup )?Server \S+/\S+ |backend \S+ has ", line.text)]
 
 
 class Screen:

@@ -1,9 +1,15 @@
 #!/usr/bin/python3
-"""Clients and servers that do one exact thing, for use at a node of a lab.
+"""Clients and servers that do one exact thing, for use at a node of a lab. PORT of a TCP server: one or more, "80,81".
 
   sink PORT              TCP server: reads to the end, answers with the SHA-256 of what it read
   echo PORT              TCP server: sends back what comes, until the client ends
   ticker PORT            TCP server: sends a byte every 20 ms, reads nothing
+  witness PORT           TCP server: sends "hello", prints "open", waits, and prints how the connection ended
+  meter PORT             TCP server: echo; prints "open N" and "closed N" with how many connections it has then
+  drip PORT              TCP server: sends a byte every 100 ms that is no answer to anything, for ever
+  flood PORT             TCP server: sends such bytes as fast as they are taken, for ever
+  say PORT FILE          TCP server: sends what the file holds at that moment and closes
+  answer PORT FILE       the same once it has read a blank line, as HTTP/1.0 would
   udp-echo PORT          UDP server: sends each datagram back
   upload HOST PORT FILE  sends a file, half-closes, prints the answer
   hold HOST PORT N       opens N echo connections, prints "open", then obeys lines on standard input:
@@ -11,12 +17,15 @@
   keep HOST PORT N       N echo connections with round trips all the time; at the end of standard input prints
                          "alive N trips N"
   until-reset HOST PORT  a connection on which a byte is sent every 20 ms until it breaks; prints "open", then how
+  endure HOST PORT [KEEPALIVE]  a connection to a witness that says nothing; with TCP keepalives every so many seconds;
+                         prints "open", then how it ended
   udp-ask HOST PORT [TTL]  sends one datagram, prints the answer or the name of the error
   open HOST PORT N SECONDS tries N connections at once, keeps them; prints how many opened, obeys like hold
 """
 
 import asyncio
 import errno
+import functools
 import hashlib
 import select
 import socket
@@ -28,16 +37,17 @@ def family_of(host):
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-async def serve(handler, port):
+async def serve(handler, port, *words):
     async def quiet(reader, writer):
         try:
-            await handler(reader, writer)
-        except OSError:
-            pass  # the other end reset it: what it came to is for the client to tell
+            await handler(*words, reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the other end reset or left it: what it came to is for the client to tell
         finally:
             writer.close()
 
-    server = await asyncio.start_server(quiet, "", int(port), backlog=4096, limit=1 << 20)
+    for each in port.split(","):
+        server = await asyncio.start_server(quiet, "", int(each), backlog=4096, limit=1 << 20)
     await server.serve_forever()
 
 
@@ -55,11 +65,60 @@ async def echo(reader, writer):
         await writer.drain()
 
 
+def how(error):
+    return errno.errorcode.get(error.errno, str(error))
+
+
+async def witness(reader, writer):
+    writer.write(b"hello")
+    print("open", flush=True)
+    try:
+        await reader.read()
+        print("closed", flush=True)
+    except OSError as error:
+        print(how(error), flush=True)
+
+
+metered = 0
+
+
+async def meter(reader, writer):
+    global metered
+    metered += 1
+    print("open", metered, flush=True)
+    try:
+        await echo(reader, writer)
+    finally:
+        metered -= 1  # before the FIN is sent: no later connection can have taken its place yet
+        print("closed", metered, flush=True)
+
+
+async def drip(_reader, writer):
+    while True:
+        writer.write(b"\xff")
+        await writer.drain()
+        await asyncio.sleep(0.1)  # the drip itself
+
+
+async def flood(_reader, writer):
+    while True:
+        writer.write(b"\xff\r\x00 " * 4096)
+        await writer.drain()
+
+
 async def ticker(_reader, writer):
     while True:
         writer.write(b".")
         await writer.drain()
         await asyncio.sleep(0.02)  # the tick itself
+
+
+async def tell(path, reader, writer, *, asked):
+    if asked:
+        await reader.readuntil(b"\r\n\r\n")
+    with open(path, "rb") as source:
+        writer.write(source.read())
+    await writer.drain()
 
 
 def udp_echo(port):
@@ -129,7 +188,21 @@ def until_reset(host, port):
                 time.sleep(0.02)  # the pace of the sending
             print("closed")
         except OSError as error:
-            print(errno.errorcode.get(error.errno, str(error)))
+            print(how(error))
+
+
+def endure(host, port, keepalive=None):
+    with socket.create_connection((host, int(port)), timeout=60) as s:
+        if keepalive:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+                s.setsockopt(socket.IPPROTO_TCP, option, int(keepalive))
+        s.recv(5, socket.MSG_WAITALL)
+        print("open", flush=True)
+        try:
+            print("closed" if s.recv(1) == b"" else "data")
+        except OSError as error:
+            print(how(error))
 
 
 def udp_ask(host, port, ttl=None):
@@ -172,8 +245,9 @@ def open_many(host, port, number, seconds):
 
 
 def main(kind, *words):
-    servers = {"sink": sink, "echo": echo, "ticker": ticker}
-    clients = {"udp-echo": udp_echo, "upload": upload, "hold": hold, "keep": keep, "until-reset": until_reset,
+    servers = {"sink": sink, "echo": echo, "ticker": ticker, "witness": witness, "meter": meter, "drip": drip, "flood": flood,
+               "say": functools.partial(tell, asked=False), "answer": functools.partial(tell, asked=True)}
+    clients = {"udp-echo": udp_echo, "upload": upload, "hold": hold, "keep": keep, "until-reset": until_reset, "endure": endure,
                "udp-ask": udp_ask, "open": open_many}
     if kind in servers:
         asyncio.run(serve(servers[kind], *words))

@@ -67,11 +67,13 @@ class Program:
         found = [(line.when, re.match(rf"Server p(\d+)/web1 is {word}", line.text)) for line in state_changes(self.lines())]
         return {int(match[1]): when for when, match in found if match and when >= since}
 
-    def pace(self, port, since, until):
-        """From the first check after one moment to the logged change: seconds to that first check, then each pause."""
-        times = [when for when in self.probes.times()[self.address, port] if since <= when < until + 0.05]
-        assert times, f"a change of port {port} without a check"
-        return [later - earlier for earlier, later in zip([since, *times], [*times, max(until, times[-1])])]
+    def pace(self, port, checks, event, until):
+        """Of the checks that brought about a logged change: seconds from the event to the first, then each pause, the
+        last one up to the log line. `event`: the moments just before and just after it."""
+        times = [when for when in self.probes.times()[self.address, port] if when < until + 0.05]
+        before, *mine = times[-checks - 1:]
+        assert before <= event[1] and mine[0] >= event[0], f"{event}, {checks} checks until {until}: {times[-checks - 3:]}"
+        return [later - earlier for earlier, later in zip([event[0], *mine], [*mine, max(until, mine[-1])])]
 
 
 def alike(ours, theirs):
@@ -80,8 +82,7 @@ def alike(ours, theirs):
 
 def test_transitions_keep_haproxys_time(make_site):
     site = make_site(servers=1)
-    for port in PACES:
-        site.listen("s1", "echo", port)
+    site.listen("s1", "echo", ",".join(map(str, PACES)))
     services = [site.service(f"p{port}", port=port, check={"type": "tcp", **pace}) for port, pace in PACES.items()]
     screen = Screen(site.lab, "s1")
     with Probes(site.lab, "s1") as probes:
@@ -95,12 +96,14 @@ def test_transitions_keep_haproxys_time(make_site):
         for how in ("refuse", "accept", "silent", "accept"):
             start, up = time.time(), how == "accept"
             screen.set(how)
+            event = start, time.time()
             for program in (ours, theirs):
                 wait_for(lambda: set(program.changes(start, up)) == set(PACES), f"all to be {'UP' if up else 'DOWN'}", 60)
             for port, settings in PACES.items():
                 ends = [program.changes(start, up)[port] for program in (ours, theirs)]
-                wait, *pace = ours.pace(port, start, ends[0])
-                their_wait, *their_pace = theirs.pace(port, start, ends[1])
+                checks = settings["rise" if up else "fall"]
+                wait, *pace = ours.pace(port, checks, event, ends[0])
+                their_wait, *their_pace = theirs.pace(port, checks, event, ends[1])
                 # A check that was under way may first have to time out; then comes the longest pause there is.
                 tick = seconds(settings["interval"]) + max(map(seconds, (settings[key] for key in settings if "interval" in key)))
                 told = f"{how}, {settings}: haproxy {their_wait:.2f} {their_pace}, sluice {wait:.2f} {pace}"
