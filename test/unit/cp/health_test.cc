@@ -140,15 +140,14 @@ TEST(FirstCheckOffset, SpreadsOverTheInterval) {
 
 TEST(HealthLog, DownLineHasHaproxysWording) {
   EXPECT_EQ(down_line({"bk", "b"}, kFail, 1, 0),
-            "Server bk/b is DOWN, reason: Layer4 connection problem, info: \"Connection refused at initial "
-            "connection "
-            "step of tcp-check\", check duration: 0ms. 1 active and 0 backup servers left. 0 sessions "
+            "Server bk/b is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", check "
+            "duration: 0ms. 1 active and 0 backup servers left. 0 sessions "
             "active, 0 requeued, "
             "0 remaining in queue.");
 }
 
 TEST(HealthLog, TimeoutLineNamesTheStepOnly) {
-  const CheckResult timeout{CheckStatus::l4_timeout, "", 2001ms};
+  const CheckResult timeout{CheckStatus::l4_timeout, " at initial connection step of tcp-check", 2001ms};
   EXPECT_EQ(down_line({"bk", "b"}, timeout, 0, std::nullopt),
             "Server bk/b is DOWN, reason: Layer4 timeout, info: \" at initial connection step of "
             "tcp-check\", check "
