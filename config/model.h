@@ -73,8 +73,8 @@ struct Timeouts {
   Milliseconds client{3'600'000};     ///< silence of an established connection: the less of client and server
   Milliseconds server{3'600'000};
   std::optional<Milliseconds> tunnel;      ///< replaces client and server where it is given
-  std::optional<Milliseconds> client_fin;  ///< the server has closed, the client not; default: client
-  std::optional<Milliseconds> server_fin;  ///< the client has closed, the server not; default: server
+  std::optional<Milliseconds> client_fin;  ///< the server has closed, the client not; default: as before that
+  std::optional<Milliseconds> server_fin;  ///< the client has closed, the server not; default: as before that
   Milliseconds udp{60'000};
   friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };

@@ -53,7 +53,9 @@ struct alignas(kCacheLine) WorkerCounters {
   Counter originated;  ///< frames sent of the worker's own accord: no answers in place
   Counter punted;
   Counter handed_over;
-  Counter parked;  ///< waited for a next hop's address
+  Counter parked;     ///< waited for a next hop's address
+  Counter timed_out;  ///< TCP connections ended because they were idle for too long
+  Counter killed;     ///< flows ended because they were to be
   Counter bursts;
   Counter empty_polls;
   Counter busy_cycles;

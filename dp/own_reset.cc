@@ -17,20 +17,21 @@ constexpr bool wants(ResetTo to, ResetTo end) noexcept {
   return (static_cast<unsigned>(to) & static_cast<unsigned>(end)) != 0;
 }
 
-/// Where a RST leaves; null with `done`: there is no way.
+/// Where a RST leaves. With `done` and no hop: nowhere, and why.
 struct Way {
   ResetResult result = ResetResult::done;
   const Adjacency* hop = nullptr;
+  DropReason lost = DropReason::none;
 };
 
 Way way_by(const Adjacency& hop) noexcept {
   switch (hop.state) {
-    case AdjacencyState::reachable: return {ResetResult::done, &hop};
-    case AdjacencyState::incomplete: return {ResetResult::no_hop, nullptr};
-    case AdjacencyState::failed:
+    case AdjacencyState::reachable: return {ResetResult::done, &hop, DropReason::none};
+    case AdjacencyState::incomplete: return {ResetResult::no_hop, nullptr, DropReason::none};
+    case AdjacencyState::failed: return {ResetResult::done, nullptr, DropReason::neighbour_failed};
     case AdjacencyState::gone: break;
   }
-  return {};
+  return {ResetResult::done, nullptr, DropReason::no_route};
 }
 
 template <Family F>
@@ -43,14 +44,14 @@ Way way_to_client(Flow<F>& flow, const Snapshot& snapshot, WorkerState& worker, 
     case ResolutionKind::needs_resolution:
       // Full: the next attempt asks again.
       (void)worker.neighbour_requests->push(resolution.request(flow.client));
-      return {ResetResult::no_hop, nullptr};
+      return {ResetResult::no_hop, nullptr, DropReason::none};
     case ResolutionKind::no_route:
     case ResolutionKind::local:
     case ResolutionKind::blackhole:
     case ResolutionKind::unreachable:
     case ResolutionKind::foreign: break;
   }
-  return {};
+  return {ResetResult::done, nullptr, DropReason::no_route};
 }
 
 /// What a RST says, in the numbering of the side that it goes to.
@@ -133,12 +134,15 @@ ResetResult post_resets(std::uint32_t number, ResetTo to, const Snapshot& snapsh
   }
   if (client.result != ResetResult::done) return client.result;
   if (server.result != ResetResult::done) return server.result;
-  if (client.hop != nullptr) {
-    write_reset<F>(worker.outbox.append(), flow, detail, Direction::to_client, *client.hop, worker);
-  }
-  if (server.hop != nullptr) {
-    write_reset<F>(worker.outbox.append(), flow, detail, Direction::to_server, *server.hop, worker);
-  }
+  const auto post = [&](const Way& way, Direction d) {
+    if (way.hop != nullptr) {
+      write_reset<F>(worker.outbox.append(), flow, detail, d, *way.hop, worker);
+    } else {
+      worker.counters.drops[static_cast<std::size_t>(way.lost)].add(1);
+    }
+  };
+  if (wants(to, ResetTo::client)) post(client, Direction::to_client);
+  if (wants(to, ResetTo::server)) post(server, Direction::to_server);
   return ResetResult::done;
 }
 

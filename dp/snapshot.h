@@ -46,8 +46,11 @@ struct Service {
   base::IpProto proto = base::IpProto::tcp;
   config::Balance balance = config::Balance::roundrobin;
   config::HashKey hash_key = config::HashKey::source;
-  std::uint32_t half_open_ms = 0;              ///< connect timeout; for UDP the same as open_ms
-  std::uint32_t open_ms = 0;                   ///< idle
+  std::uint32_t half_open_ms = 0;      ///< connect timeout; for UDP the same as open_ms
+  std::uint32_t open_ms = 0;           ///< idle, as the two that follow
+  std::uint32_t client_closed_ms = 0;  ///< the server may still send
+  std::uint32_t server_closed_ms = 0;  ///< the client may still send
+  config::IdleRefresh idle_refresh = config::IdleRefresh::any;
   const Choices* choices = nullptr;            ///< null or empty: no usable server
   std::uint32_t maxconn = 0;                   ///< connections at one time; 0: no limit
   std::uint32_t queue_ms = 0;                  ///< a SYN may wait for a place for so long

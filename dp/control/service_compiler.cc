@@ -236,13 +236,18 @@ class ServiceCompiler::Build {
       to.hash_key = from.hash_key;
       const bool udp = from.protocol == config::Protocol::udp;
       to.half_open_ms = udp ? ms(from.timeouts.udp) : ms(from.timeouts.connect);
-      to.open_ms = udp ? ms(from.timeouts.udp) : std::min(ms(from.timeouts.client), ms(from.timeouts.server));
       to.maxconn = from.maxconn;
       to.queue_ms = ms(from.timeouts.queue.value_or(from.timeouts.connect));
       to.retry_ms = std::min(ms(from.timeouts.connect), kRetryMs);
       to.retries = from.retries;
       to.redispatch = from.redispatch;
       to.refuses = from.no_server != config::NoServer::drop;
+      const config::Timeouts& t = from.timeouts;
+      const config::Milliseconds open = udp ? t.udp : t.tunnel.value_or(std::min(t.client, t.server));
+      to.open_ms = ms(open);
+      to.client_closed_ms = ms(t.server_fin.value_or(open));
+      to.server_closed_ms = ms(t.client_fin.value_or(open));
+      to.idle_refresh = from.idle_refresh;
       for (const base::IpAddress& local : from.local_addresses) to.local_addresses.push_back(number(local));
       if (!entry.value.draining) to.choices = choices_for(key, entry.value.service);
     }

@@ -56,6 +56,8 @@ struct alignas(kCacheLine) Flow {
   static constexpr std::uint8_t kServerClosedFirst = 2;   ///< the server may hold the port pair in TIME_WAIT
   static constexpr std::uint8_t kStripsTimestamps = 4;    ///< from the client's SYN
   static constexpr std::uint8_t kClientAcked = 8;         ///< acked[to_server] is valid
+  static constexpr std::uint8_t kOnlyDataCounts = 16;     ///< for last_seen (config::IdleRefresh::data)
+  static constexpr std::uint8_t kKilled = 32;             ///< ends as soon as its RSTs can be sent
 
   [[nodiscard]] FlowKey<F> client_key() const noexcept { return {client, vip, client_port, vip_port, proto}; }
   [[nodiscard]] FlowKey<F> server_key() const noexcept {
@@ -74,7 +76,7 @@ struct FlowDetail {
   std::uint32_t next = kNoFlow, prev = kNoFlow;  ///< in a timer wheel slot, or `next` in the free list
   std::uint16_t wheel_slot = 0;
   FlowClass wheel = FlowClass::half_open;  ///< which wheel it hangs in
-  std::uint8_t reserved = 0;
+  std::uint8_t postponed = 0;              ///< how often in a row its end had to wait for a next hop
   base::Tick created;
   std::uint32_t sequence_delta = 0;      ///< added to the client's sequence numbers on the way to the server
   std::array<std::uint32_t, 2> first{};  ///< [direction]: initial sequence number, the client's numbering

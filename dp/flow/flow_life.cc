@@ -7,6 +7,7 @@
 #include "dp/answer.h"
 #include "dp/choose_server.h"
 #include "dp/flow/tcp_track.h"
+#include "dp/own_reset.h"
 
 namespace sluice::dp {
 namespace {
@@ -17,6 +18,8 @@ using base::IpProto;
 
 /// How far a reused port pair is numbered beyond what the server had read of the connection before.
 constexpr std::uint32_t kSequenceGap = 0x20000;
+/// How long the end of a connection waits for a next hop before it is tried again.
+constexpr std::uint32_t kPostponedMs = 250;
 
 /// Gives a place back for which no flow has come about.
 class PlaceHolder {
@@ -55,6 +58,14 @@ bool make_room(Packet& packet, const Snapshot& snapshot, WorkerState& worker, ba
   }
   packet.drop(DropReason::flow_table_full);
   return false;
+}
+
+/// Flow::flags as the service has it now.
+template <Family F>
+std::uint8_t refresh_flag(std::uint8_t flags, const Service& service) noexcept {
+  const bool only_data = service.proto == IpProto::tcp && service.idle_refresh == config::IdleRefresh::data;
+  return static_cast<std::uint8_t>((flags & ~Flow<F>::kOnlyDataCounts) |
+                                   (only_data ? Flow<F>::kOnlyDataCounts : 0));
 }
 
 template <Family F>
@@ -125,20 +136,60 @@ std::uint32_t avoid_time_wait(const Packet& packet, Flow<F>& flow, std::uint32_t
   return server_read + kSequenceGap - seq;
 }
 
+/// Puts the RSTs that end a TCP connection into the outbox; `done`, too, when waiting for a next hop has
+/// taken too long.
 template <Family F>
-void expire(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+ResetResult reset_both(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
+                       base::Tick now) noexcept {
+  // Longer than the kernel takes to find out that a neighbour does not answer (Parking::kPatienceMs).
+  constexpr std::uint8_t kPostponements = 20;
+  if (!worker.outbox.has_room(2)) return ResetResult::no_room;
+  FlowDetail& detail = worker.flows<F>().detail(number);
+  // The address of a client whose handshake is not done may be another's: limited, as all that could be
+  // provoked in a stranger's name.
+  const bool verified = class_of(worker.flows<F>().flow(number).state) == FlowClass::open;
+  const bool to_client = verified || worker.resets.take(now);
+  const ResetResult result =
+      post_resets<F>(number, to_client ? ResetTo::both : ResetTo::server, snapshot, worker, now);
+  if (result == ResetResult::no_hop && detail.postponed == kPostponements) {
+    worker.counters.drops[static_cast<std::size_t>(DropReason::neighbour_timeout)].add(1);
+    return ResetResult::done;
+  }
+  if (result == ResetResult::no_hop) {
+    ++detail.postponed;
+    worker.flows<F>().rearm(number, now, now + kPostponedMs);
+  }
+  if (result == ResetResult::done && !to_client) {
+    worker.counters.drops[static_cast<std::size_t>(DropReason::reset_limited)].add(1);
+  }
+  return result;
+}
+
+/// Looks after a flow whose timer has come up. False when that must wait for room in the outbox.
+template <Family F>
+bool expire(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
   FlowTable<F>& flows = worker.flows<F>();
   Flow<F>& flow = flows.flow(number);
-  const base::Tick ends =
-      flow.last_seen + idle_timeout_ms(flow.state, snapshot.services->services[flow.service]);
-  if (!reached(now, ends)) {
+  const Service& service = snapshot.services->services[flow.service];
+  const base::Tick ends = flow.last_seen + idle_timeout_ms(flow.state, service);
+  const bool killed = (flow.flags & Flow<F>::kKilled) != 0;
+  if (!killed && !reached(now, ends)) {
     // Every flow comes by here once per turn of the wheel, before 16 bits of the epoch can have come round.
     const auto epoch = static_cast<std::uint16_t>(snapshot.next_hops->epoch());
     if (flow.hop_epoch != epoch) flow.client_hop = kNoAdjacency;
-    return flows.rearm(number, now, ends);
+    flows.detail(number).postponed = 0;
+    flow.flags = refresh_flag<F>(flow.flags, service);
+    flows.rearm(number, now, ends);
+    return true;
+  }
+  if (flow.proto == IpProto::tcp && class_of(flow.state) != FlowClass::closed) {
+    const ResetResult result = reset_both<F>(number, snapshot, worker, now);
+    if (result != ResetResult::done) return result == ResetResult::no_hop;
+    (killed ? worker.counters.killed : worker.counters.timed_out).add(1);
   }
   if (flow.state == FlowState::syn_sent) worker.servers[flow.server_slot].connections_failed.add(1);
   end_flow<F>(number, snapshot, worker, now);
+  return true;
 }
 
 }  // namespace
@@ -151,9 +202,9 @@ std::uint32_t idle_timeout_ms(FlowState state, const Service& service) noexcept 
     case FlowState::syn_sent:
     case FlowState::syn_received: return service.half_open_ms;
     case FlowState::udp_open:
-    case FlowState::established:
-    case FlowState::fin_client:
-    case FlowState::fin_server: return service.open_ms;
+    case FlowState::established: return service.open_ms;
+    case FlowState::fin_client: return service.client_closed_ms;
+    case FlowState::fin_server: return service.server_closed_ms;
     case FlowState::closing: return std::min(kClosingMs, service.open_ms);
     case FlowState::time_wait: return kTimeWaitMs;
     case FlowState::reset: return kResetMs;
@@ -190,6 +241,7 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   flow.proto = key.proto;
   flow.service = packet.meta.service;
   flow.last_seen = now;
+  flow.flags = refresh_flag<F>(flow.flags, service);
   std::uint16_t pool = kNoIndex;
   const auto lease = lease_port_or_evict(flow, pool, packet.meta.hash, snapshot, worker, now);
   if (!lease) return packet.drop(DropReason::no_source_port);
@@ -239,12 +291,28 @@ void end_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worke
   flows.erase(number);
 }
 
+template <Family F>
+Killing kill_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
+                  base::Tick now) noexcept {
+  Flow<F>& flow = worker.flows<F>().flow(number);
+  if (flow.proto == IpProto::tcp && class_of(flow.state) != FlowClass::closed) {
+    switch (reset_both<F>(number, snapshot, worker, now)) {
+      case ResetResult::done: break;
+      case ResetResult::no_room: return Killing::no_room;
+      case ResetResult::no_hop: flow.flags |= Flow<F>::kKilled; return Killing::started;
+    }
+  }
+  worker.counters.killed.add(1);
+  end_flow<F>(number, snapshot, worker, now);
+  return Killing::done;
+}
+
 void expire_flows(const Snapshot& snapshot, WorkerState& worker, base::Tick now, unsigned budget) noexcept {
   for (unsigned i = 0; i < budget; ++i) {
     const std::uint32_t v4 = worker.flows_v4.due(now);
-    if (v4 != kNoFlow) expire<Family::v4>(v4, snapshot, worker, now);
+    if (v4 != kNoFlow && !expire<Family::v4>(v4, snapshot, worker, now)) return;
     const std::uint32_t v6 = worker.flows_v6.due(now);
-    if (v6 != kNoFlow) expire<Family::v6>(v6, snapshot, worker, now);
+    if (v6 != kNoFlow && !expire<Family::v6>(v6, snapshot, worker, now)) return;
     if (v4 == kNoFlow && v6 == kNoFlow) return;
   }
 }
@@ -253,6 +321,8 @@ template void start_flow(Packet&, const FlowKey<Family::v4>&, const Snapshot&, W
                          base::Tick) noexcept;
 template void start_flow(Packet&, const FlowKey<Family::v6>&, const Snapshot&, WorkerState&,
                          base::Tick) noexcept;
+template Killing kill_flow<Family::v4>(std::uint32_t, const Snapshot&, WorkerState&, base::Tick) noexcept;
+template Killing kill_flow<Family::v6>(std::uint32_t, const Snapshot&, WorkerState&, base::Tick) noexcept;
 template void end_flow<Family::v4>(std::uint32_t, const Snapshot&, WorkerState&, base::Tick) noexcept;
 template void end_flow<Family::v6>(std::uint32_t, const Snapshot&, WorkerState&, base::Tick) noexcept;
 

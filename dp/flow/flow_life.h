@@ -32,11 +32,23 @@ void count_closed(const Flow<F>& flow, WorkerState& worker) noexcept {
   worker.load->give_back(flow.service, flow.server_slot);
 }
 
-/// Forgets a flow and gives its source port back.
+/// Whether kill_flow() is done.
+enum class Killing : std::uint8_t {
+  done,
+  started,  ///< a next hop is not known yet: ends as soon as it is, or when that takes too long
+  no_room,  ///< nothing has happened: the outbox is full
+};
+/// Ends a flow before its time: TCP by RST to both ends unless it is closed already. Pre: the flow is in use.
+template <base::Family F>
+[[nodiscard]] Killing kill_flow(std::uint32_t flow, const Snapshot& snapshot, WorkerState& worker,
+                                base::Tick now) noexcept;
+
+/// Forgets a flow and gives its source port back. Tells nobody.
 template <base::Family F>
 void end_flow(std::uint32_t flow, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept;
 
-/// Looks after at most `budget` flows whose timers have come up.
+/// Looks after at most `budget` flows whose timers have come up. TCP connections that have been idle for too
+/// long end by RST to both ends; when the outbox has no room for these, the flows wait.
 void expire_flows(const Snapshot& snapshot, WorkerState& worker, base::Tick now, unsigned budget) noexcept;
 
 }  // namespace sluice::dp

@@ -152,6 +152,19 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
   return flow.state != before;
 }
 
+template <Family F>
+bool moves_data(const Flow<F>& flow, Direction d, std::span<const std::byte> segment,
+                std::size_t length) noexcept {
+  const auto* tcp = at<base::TcpHdr>(segment, 0);
+  if (tcp->flags.syn() || tcp->flags.fin()) return true;
+  const auto payload = static_cast<std::uint32_t>(length - tcp->header_length());
+  return payload != 0 && seq_before(flow.acked[index(reverse(d))], tcp->seq.host() + payload);
+}
+
+template bool moves_data(const Flow<Family::v4>&, Direction, std::span<const std::byte>,
+                         std::size_t) noexcept;
+template bool moves_data(const Flow<Family::v6>&, Direction, std::span<const std::byte>,
+                         std::size_t) noexcept;
 template void start_tcp(Flow<Family::v4>&, std::span<const std::byte>, std::size_t) noexcept;
 template void start_tcp(Flow<Family::v6>&, std::span<const std::byte>, std::size_t) noexcept;
 template bool track_tcp(Flow<Family::v4>&, FlowDetail&, Direction, std::span<const std::byte>,

@@ -105,8 +105,12 @@ void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::
     meta.direction = found.direction;
     if (meta.icmp_error) return;  // says nothing of the connection's life
     Flow<F>& flow = flows.flow(found.flow);
-    flow.last_seen = now;
+    if ((flow.flags & Flow<F>::kOnlyDataCounts) == 0 ||
+        moves_data(flow, meta.direction, packet.bytes.subspan(meta.l4_offset), meta.l4_length)) {
+      flow.last_seen = now;
+    }
     if (follow<F>(packet, found.flow, worker)) {
+      flow.last_seen = now;
       flows.rearm(found.flow, now,
                   now + idle_timeout_ms(flow.state, snapshot.services->services[flow.service]));
     }
