@@ -88,22 +88,26 @@ class Explainer {
     if (value.isArray()) explain_array(schema, value, path);
   }
 
+  /// Whether anything was found, be it told already.
+  [[nodiscard]] bool explained() const noexcept { return explained_; }
+
  private:
   const Json::Value& resolve(const Json::Value& schema) const {
     constexpr std::string_view kPrefix = "#/definitions/";
-    if (!schema.isMember("$ref")) return schema;
-    return root_["definitions"][schema["$ref"].asString().substr(kPrefix.size())];
+    const Json::Value* at = &schema;
+    while (at->isMember("$ref")) at = &root_["definitions"][(*at)["$ref"].asString().substr(kPrefix.size())];
+    return *at;
   }
 
   void wrong_type(const Json::Value& schema, const Json::Value& value, const std::string& path) {
-    if (path.empty()) return problems_.add({.path = path, .text = "the file is to hold one object: { ... }"});
+    if (path.empty()) return refuse({.path = path, .text = "the file is to hold one object: { ... }"});
     std::string text = "expected " + expectation(schema) + ", not " + shown(value);
     if (&schema == &root_["definitions"]["duration"] && value.isUInt64()) {
       text += " (did you mean \"" + value.asString() + "s\"?)";
     } else if (value.isString() && !schema.isMember("oneOf")) {
       text += unquoted(schema["type"].asString(), value.asString());
     }
-    problems_.add({.path = path, .text = std::move(text)});
+    refuse({.path = path, .text = std::move(text)});
   }
 
   /// The hint for a number or a truth value that stands in quotes.
@@ -139,17 +143,16 @@ class Explainer {
       list += (list.empty() ? "" : ", ") + in_quotes(allowed.back());
     }
     const std::string hint = value.isString() ? did_you_mean(value.asString(), allowed) : std::string();
-    problems_.add({.path = path, .text = shown(value) + " is not known; allowed: " + list + hint});
+    refuse({.path = path, .text = shown(value) + " is not known; allowed: " + list + hint});
   }
 
   void explain_string(const Json::Value& schema, const Json::Value& value, const std::string& path) {
     const std::string text = value.asString();
     if (schema.isMember("minLength") && text.size() < schema["minLength"].asUInt()) {
-      problems_.add({.path = path, .text = "is empty"});
+      refuse({.path = path, .text = "is empty"});
     } else if (schema.isMember("maxLength") && characters(text) > schema["maxLength"].asUInt()) {
-      problems_.add(
-          {.path = path,
-           .text = in_quotes(text) + " is longer than " + schema["maxLength"].asString() + " characters"});
+      refuse({.path = path,
+              .text = in_quotes(text) + " is longer than " + schema["maxLength"].asString() + " characters"});
     }
   }
 
@@ -161,8 +164,7 @@ class Explainer {
   void explain_number(const Json::Value& schema, const Json::Value& value, const std::string& path) {
     const bool low = schema.isMember("minimum") && value.asDouble() < schema["minimum"].asDouble();
     const bool high = schema.isMember("maximum") && value.asDouble() > schema["maximum"].asDouble();
-    if (low || high)
-      problems_.add({.path = path, .text = shown(value) + " is out of range:" + range(schema)});
+    if (low || high) refuse({.path = path, .text = shown(value) + " is out of range:" + range(schema)});
   }
 
   void explain_object(const Json::Value& schema, const Json::Value& value, const std::string& path) {
@@ -176,29 +178,35 @@ class Explainer {
       if (properties.isMember(name)) {
         explain(properties[name], *member, inner);
       } else {
-        problems_.add({.path = inner,
-                       .text = "unknown key " + in_quotes(name) + did_you_mean(name, known),
-                       .about_key = true});
+        refuse({.path = inner,
+                .text = "unknown key " + in_quotes(name) + did_you_mean(name, known),
+                .about_key = true});
       }
     }
     for (const Json::Value& required : schema["required"]) {
       const std::string name = required.asString();
       if (value.isMember(name)) continue;
-      problems_.add(
+      refuse(
           {.path = pointer(path, name), .text = "key " + in_quotes(name) + " is missing", .about_key = true});
     }
   }
 
   void explain_array(const Json::Value& schema, const Json::Value& value, const std::string& path) {
     if (schema.isMember("minItems") && value.size() < schema["minItems"].asUInt()) {
-      problems_.add({.path = path, .text = "is empty: at least one is needed"});
+      refuse({.path = path, .text = "is empty: at least one is needed"});
     }
     if (!schema.isMember("items")) return;
     for (Json::ArrayIndex i = 0; i < value.size(); ++i) explain(schema["items"], value[i], pointer(path, i));
   }
 
+  void refuse(Problem problem) {
+    explained_ = true;
+    problems_.add(std::move(problem));
+  }
+
   const Json::Value& root_;
   ProblemList& problems_;
+  bool explained_ = false;
 };
 
 /// valijson's verdict: nothing when the document is valid, else its first complaint.
@@ -230,9 +238,9 @@ void check_schema(const Json::Value& document, ProblemList& problems) {
   const Json::Value schema = parsed_schema();
   const auto complaint = violation(schema, document);
   if (!complaint) return;
-  const std::size_t before = problems.all().size();
-  Explainer(schema, problems).explain(schema, document, "");
-  if (problems.all().size() == before) problems.add({.path = "", .text = *complaint});
+  Explainer explainer(schema, problems);
+  explainer.explain(schema, document, "");
+  if (!explainer.explained()) problems.add({.path = "", .text = *complaint});
 }
 
 }  // namespace sluice::config
