@@ -2,63 +2,38 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <json/json.h>
 
+#include "config/build_check.h"
+#include "config/build_server.h"
 #include "config/cpu_list.h"
-#include "config/duration.h"
 #include "config/names.h"
-#include "config/source_map.h"
+#include "config/section.h"
 #include "config/suggest.h"
 
 namespace sluice::config {
 namespace {
 
-/// One object of the document and the way to it.
-struct Section {
-  const Json::Value& object;
-  std::string path;
-
-  /// The member when it is there. Works on whatever stands in the object's place.
-  [[nodiscard]] const Json::Value* find(std::string_view key) const {
-    return object.isObject() ? object.find(key.data(), key.data() + key.size()) : nullptr;
-  }
-  [[nodiscard]] Section inner(std::string_view key) const {
-    const Json::Value* member = find(key);
-    return {member != nullptr ? *member : Json::Value::nullSingleton(), pointer(path, key)};
-  }
-  [[nodiscard]] std::vector<Section> elements(std::string_view key) const {
-    std::vector<Section> all;
-    const Section array = inner(key);
-    if (!array.object.isArray()) return all;
-    for (Json::ArrayIndex i = 0; i < array.object.size(); ++i) {
-      all.push_back({array.object[i], pointer(array.path, i)});
-    }
-    return all;
-  }
-};
-
 /// What a service starts from.
-struct ServiceDefaults {
+struct ServiceDraft {
   Service service;
-  Check check;
-  std::uint16_t weight = Server{}.weight;
+  ServerDraft server;
 };
 
 class Builder {
  public:
-  explicit Builder(ProblemList& problems) : problems_(problems) {}
+  explicit Builder(ProblemList& problems, NamedFiles named_files) : reader_(problems, named_files) {}
 
   Config build(const Section& root) {
     Config config;
+    build_global(root.inner("global"), config.global);
     build_dataplane(root.inner("dataplane"), config.dataplane);
     for (const Section& port : root.elements("ports")) config.ports.push_back(build_port(port));
-    ServiceDefaults defaults;
+    ServiceDraft defaults;
     const Section section = root.inner("defaults");
     read_common(section, defaults);
     for (const Section& service : root.elements("services")) {
@@ -68,68 +43,8 @@ class Builder {
   }
 
  private:
-  void refuse(const std::string& path, std::string text) {
-    problems_.add({.path = path, .text = std::move(text)});
-  }
-
-  [[nodiscard]] static std::optional<std::string> text(const Section& section, std::string_view key) {
-    const Json::Value* member = section.find(key);
-    if (member == nullptr || !member->isString()) return std::nullopt;
-    return member->asString();
-  }
-
-  template <typename T>
-  static void read_number(const Section& section, std::string_view key, T& out) {
-    const Json::Value* member = section.find(key);
-    if (member == nullptr || !member->isUInt64()) return;
-    if (member->asUInt64() <= std::numeric_limits<T>::max()) out = static_cast<T>(member->asUInt64());
-  }
-
-  template <Named E>
-  static void read_name_of(const Section& section, std::string_view key, E& out) {
-    const auto word = text(section, key);
-    if (!word) return;
-    if (const auto value = named<E>(*word)) out = *value;
-  }
-
-  template <typename Out>
-  void read_duration(const Section& section, std::string_view key, Out& out) {
-    const auto word = text(section, key);
-    if (!word) return;
-    const auto duration = parse_duration(*word);
-    if (duration) {
-      out = *duration;
-    } else {
-      refuse(pointer(section.path, key), duration.error().message);
-    }
-  }
-
-  void read_address(const Json::Value& value, const std::string& path, base::IpAddress& out) {
-    if (!value.isString()) return;
-    const auto address = base::IpAddress::parse(value.asString());
-    if (address) {
-      out = *address;
-    } else {
-      refuse(path, in_quotes(value.asString()) + " is not an IPv4 or IPv6 address");
-    }
-  }
-
-  /// Names go into logs, metrics and command lines, so their characters are those that HAProxy allows.
-  void read_object_name(const Section& section, std::string& out) {
-    out = text(section, "name").value_or("");
-    const bool good = std::ranges::all_of(out, [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-             std::string_view("-_.:").find(c) != std::string_view::npos;
-    });
-    if (!good) {
-      refuse(
-          pointer(section.path, "name"),
-          in_quotes(out) + " has a character that names do not have (allowed: letters, digits and - _ . :)");
-    }
-  }
-
   void read_source_ports(const Section& section, PortRange& out) {
-    const auto word = text(section, "source_ports");
+    const auto word = SectionReader::text(section, "source_ports");
     if (!word) return;
     const std::string path = pointer(section.path, "source_ports");
     PortRange range;
@@ -138,89 +53,80 @@ class Builder {
     const bool has_dash = bad_first == std::errc() && dash != end && *dash == '-';
     const auto [rest, bad_last] = std::from_chars(has_dash ? dash + 1 : end, end, range.last);
     if (!has_dash || bad_last != std::errc() || rest != end || range.first == 0) {
-      return refuse(path,
-                    in_quotes(*word) + " is not a range of ports within 1-65535, such as \"1024-65535\"");
+      return reader_.refuse(
+          path, in_quotes(*word) + " is not a range of ports within 1-65535, such as \"1024-65535\"");
     }
     if (range.first > range.last) {
       const std::string turned = std::to_string(range.last) + "-" + std::to_string(range.first);
-      return refuse(path,
-                    in_quotes(*word) + " ends before it begins (did you mean " + in_quotes(turned) + "?)");
+      return reader_.refuse(
+          path, in_quotes(*word) + " ends before it begins (did you mean " + in_quotes(turned) + "?)");
     }
     out = range;
   }
 
   void read_timeouts(const Section& section, Timeouts& out) {
-    read_duration(section, "connect", out.connect);
-    read_duration(section, "client", out.client);
-    read_duration(section, "server", out.server);
-    read_duration(section, "udp", out.udp);
-  }
-
-  void read_check(const Section& section, Check& out) {
-    read_name_of(section, "type", out.type);
-    read_duration(section, "interval", out.interval);
-    read_duration(section, "down_interval", out.down_interval);
-    read_duration(section, "fast_interval", out.fast_interval);
-    read_duration(section, "timeout", out.timeout);
-    read_number(section, "rise", out.rise);
-    read_number(section, "fall", out.fall);
+    reader_.read_duration(section, "connect", out.connect);
+    reader_.read_duration(section, "queue", out.queue);
+    reader_.read_duration(section, "client", out.client);
+    reader_.read_duration(section, "server", out.server);
+    reader_.read_duration(section, "tunnel", out.tunnel);
+    reader_.read_duration(section, "client_fin", out.client_fin);
+    reader_.read_duration(section, "server_fin", out.server_fin);
+    reader_.read_duration(section, "udp", out.udp);
   }
 
   /// What "defaults" and a service have in common.
-  void read_common(const Section& section, ServiceDefaults& out) {
-    read_name_of(section, "mode", out.service.mode);
-    read_name_of(section, "balance", out.service.balance);
-    read_name_of(section, "hash_key", out.service.hash_key);
+  void read_common(const Section& section, ServiceDraft& out) {
+    SectionReader::read_name_of(section, "mode", out.service.mode);
+    SectionReader::read_name_of(section, "balance", out.service.balance);
+    SectionReader::read_name_of(section, "hash_key", out.service.hash_key);
+    SectionReader::read_name_of(section, "idle_refresh", out.service.idle_refresh);
+    SectionReader::read_name_of(section, "no_server", out.service.no_server);
+    SectionReader::read_number(section, "retries", out.service.retries);
+    SectionReader::read_flag(section, "redispatch", out.service.redispatch);
+    SectionReader::read_flag(section, "allbackups", out.service.allbackups);
     read_timeouts(section.inner("timeouts"), out.service.timeouts);
     read_source_ports(section, out.service.source_ports);
-    read_check(section.inner("check"), out.check);
-    read_number(section.inner("server"), "weight", out.weight);
+    read_check(section.inner("check"), out.server.check, reader_);
+    read_server_settings(section.inner("server"), out.server, reader_);
   }
 
-  Service build_service(const Section& section, const ServiceDefaults& defaults) {
-    ServiceDefaults own = defaults;
+  Service build_service(const Section& section, const ServiceDraft& defaults) {
+    ServiceDraft own = defaults;
     read_common(section, own);
     Service service = std::move(own.service);
-    read_object_name(section, service.name);
+    read_object_name(section, service.name, reader_);
     const Section vip = section.inner("vip");
-    read_address(vip.object, vip.path, service.vip.address);
-    read_number(section, "port", service.vip.port);
-    read_name_of(section, "protocol", service.protocol);
+    reader_.read_address(vip.object, vip.path, service.vip.address);
+    SectionReader::read_number(section, "port", service.vip.port);
+    SectionReader::read_name_of(section, "protocol", service.protocol);
+    SectionReader::read_number(section, "maxconn", service.maxconn);
     for (const Section& local : section.elements("local_addresses")) {
-      read_address(local.object, local.path, service.local_addresses.emplace_back());
+      reader_.read_address(local.object, local.path, service.local_addresses.emplace_back());
     }
     if (service.local_addresses.empty()) service.local_addresses.push_back(service.vip.address);
     for (const Section& element : section.elements("servers")) {
-      Server server;
-      server.weight = own.weight;
-      server.check = own.check;
-      server.endpoint.port = service.vip.port;
-      read_object_name(element, server.name);
-      const Section address = element.inner("address");
-      read_address(address.object, address.path, server.endpoint.address);
-      read_number(element, "port", server.endpoint.port);
-      read_number(element, "weight", server.weight);
-      read_check(element.inner("check"), server.check);
-      service.servers.push_back(std::move(server));
+      service.servers.push_back(build_server(element, section, service.vip.port, own.server, reader_));
     }
+    check_server_settings(section, own.server, service.servers, reader_);
     return service;
   }
 
   Port build_port(const Section& section) {
     Port port;
-    read_object_name(section, port.name);
+    read_object_name(section, port.name, reader_);
     read_device(section, port);
     port.twin = port.kind != DeviceKind::af_xdp;
     const Section twin = section.inner("twin");
     if (twin.object.isBool()) port.twin = twin.object.asBool();
     if (twin.object.isObject()) port.twin = true;
-    if (port.twin) port.twin_name = text(twin, "name").value_or(port.name);
-    read_number(section, "queues", port.queues);
+    if (port.twin) port.twin_name = SectionReader::text(twin, "name").value_or(port.name);
+    SectionReader::read_number(section, "queues", port.queues);
     return port;
   }
 
   void read_device(const Section& section, Port& port) {
-    const auto word = text(section, "device");
+    const auto word = SectionReader::text(section, "device");
     if (!word) return;
     const std::string path = pointer(section.path, "device");
     const auto colon = word->find(':');
@@ -230,43 +136,50 @@ class Builder {
     } else {
       std::vector<std::string_view> kinds;
       for (const auto& [value, name] : kNames<DeviceKind>) kinds.push_back(name);
-      return refuse(path, in_quotes(*word) + ": " + in_quotes(kind) + " is no kind of device; allowed: " +
-                              all_names<DeviceKind>() + did_you_mean(kind, kinds));
+      return reader_.refuse(path, in_quotes(*word) + ": " + in_quotes(kind) +
+                                      " is no kind of device; allowed: " + all_names<DeviceKind>() +
+                                      did_you_mean(kind, kinds));
     }
     port.argument = colon == std::string::npos ? "" : word->substr(colon + 1);
     const bool interface = port.kind == DeviceKind::af_xdp || port.kind == DeviceKind::af_packet;
     if (port.argument.empty()) {
-      refuse(path, in_quotes(*word) + " does not say which" +
-                       (interface ? " interface: write \"" + kind + ":INTERFACE\""
-                                  : ": write \"" + kind + ":...\""));
+      reader_.refuse(path, in_quotes(*word) + " does not say which" +
+                               (interface ? " interface: write \"" + kind + ":INTERFACE\""
+                                          : ": write \"" + kind + ":...\""));
     }
+  }
+
+  void build_global(const Section& section, Global& out) {
+    SectionReader::read_number(section, "maxconn", out.maxconn);
+    reader_.read_duration(section, "hard_stop_after", out.hard_stop_after);
+    SectionReader::read_number(section, "spread_checks", out.spread_checks);
   }
 
   void build_dataplane(const Section& section, Dataplane& out) {
-    read_number(section, "workers", out.workers);
-    if (const auto cpus = text(section, "cpus")) {
+    SectionReader::read_number(section, "workers", out.workers);
+    if (const auto cpus = SectionReader::text(section, "cpus")) {
       out.cpus = *cpus;
       const auto list = parse_cpu_list(*cpus);
-      if (!list) refuse(pointer(section.path, "cpus"), list.error().message);
+      if (!list) reader_.refuse(pointer(section.path, "cpus"), list.error().message);
     }
-    read_name_of(section, "hugepages", out.hugepages);
-    read_number(section, "memory_mb", out.memory_mb);
-    read_number(section, "flows_per_worker", out.flows_per_worker);
+    SectionReader::read_name_of(section, "hugepages", out.hugepages);
+    SectionReader::read_number(section, "memory_mb", out.memory_mb);
+    SectionReader::read_number(section, "flows_per_worker", out.flows_per_worker);
     out.half_open_per_worker = std::min(out.half_open_per_worker, out.flows_per_worker);
-    read_number(section, "half_open_per_worker", out.half_open_per_worker);
-    read_name_of(section, "syn_overflow", out.syn_overflow);
-    read_number(section, "rst_per_second", out.rst_per_second);
-    read_number(section, "icmp_per_second", out.icmp_per_second);
-    read_name_of(section, "idle", out.idle);
+    SectionReader::read_number(section, "half_open_per_worker", out.half_open_per_worker);
+    SectionReader::read_name_of(section, "syn_overflow", out.syn_overflow);
+    SectionReader::read_number(section, "rst_per_second", out.rst_per_second);
+    SectionReader::read_number(section, "icmp_per_second", out.icmp_per_second);
+    SectionReader::read_name_of(section, "idle", out.idle);
   }
 
-  ProblemList& problems_;
+  SectionReader reader_;
 };
 
 }  // namespace
 
-Config build_config(const Json::Value& document, ProblemList& problems) {
-  return Builder(problems).build({document, ""});
+Config build_config(const Json::Value& document, ProblemList& problems, NamedFiles named_files) {
+  return Builder(problems, named_files).build({document, ""});
 }
 
 }  // namespace sluice::config

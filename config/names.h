@@ -75,6 +75,12 @@ inline constexpr auto kNames<CheckType> = std::to_array<std::pair<CheckType, std
     {CheckType::external, "external"},
 });
 template <>
+inline constexpr auto kNames<Expect::Match> = std::to_array<std::pair<Expect::Match, std::string_view>>({
+    {Expect::Match::string, "string"},
+    {Expect::Match::regex, "regex"},
+    {Expect::Match::binary, "binary"},
+});
+template <>
 inline constexpr auto kNames<IdleRefresh> = std::to_array<std::pair<IdleRefresh, std::string_view>>({
     {IdleRefresh::any, "any"},
     {IdleRefresh::data, "data"},

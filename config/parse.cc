@@ -5,10 +5,8 @@
 #include <cerrno>
 #include <charconv>
 #include <exception>
-#include <fcntl.h>
 #include <memory>
 #include <optional>
-#include <sys/stat.h>
 #include <tuple>
 #include <unistd.h>
 #include <utility>
@@ -160,7 +158,7 @@ Diagnostic to_diagnostic(const Problem& problem, const Json::Value& root, const 
 
 }  // namespace
 
-Parsed parse_config(std::string_view text) {
+Parsed parse_config(std::string_view text, NamedFiles named_files) {
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   Parsed parsed;
@@ -185,7 +183,7 @@ Parsed parse_config(std::string_view text) {
                   .about_key = true});
   }
   check_schema(root, problems);
-  parsed.config = build_config(root, problems);
+  parsed.config = build_config(root, problems, named_files);
   validate(parsed.config, problems);
   for (const Problem& problem : problems.all()) {
     parsed.diagnostics.push_back(to_diagnostic(problem, root, map, text));
@@ -195,36 +193,14 @@ Parsed parse_config(std::string_view text) {
   return parsed;
 }
 
-namespace {
-
-class File {
- public:
-  explicit File(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  [[nodiscard]] int fd() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
-
-}  // namespace
-
 Result<std::string> read_file(const std::string& path) {
   const std::string subject = "configuration file " + in_quotes(path);
-  const File file(path);
-  if (file.fd() < 0) return base::system_error(subject, errno);
-  struct stat status {};
-  if (::fstat(file.fd(), &status) != 0) return base::system_error(subject, errno);
-  if (S_ISDIR(status.st_mode))
-    return Error{ErrorCode::invalid, subject + ": is a directory; name the file in it"};
+  const auto file = open_regular_file(path, subject);
+  if (!file) return file.error();
   std::string text;
   std::array<char, 65'536> chunk{};
   while (true) {
-    const ssize_t got = ::read(file.fd(), chunk.data(), chunk.size());
+    const ssize_t got = ::read(file->get(), chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return base::system_error(subject, errno);
     if (got == 0) return text;
@@ -235,8 +211,8 @@ Result<std::string> read_file(const std::string& path) {
   }
 }
 
-Result<Config> load_text(std::string_view text, const std::string& path) {
-  Parsed parsed = parse_config(text);
+Result<Config> load_text(std::string_view text, const std::string& path, NamedFiles named_files) {
+  Parsed parsed = parse_config(text, named_files);
   if (parsed.valid()) return std::move(parsed.config);
   std::string message;
   for (const Diagnostic& diagnostic : parsed.diagnostics) {
@@ -246,10 +222,10 @@ Result<Config> load_text(std::string_view text, const std::string& path) {
   return Error{ErrorCode::invalid, std::move(message)};
 }
 
-Result<Config> load_file(const std::string& path) {
+Result<Config> load_file(const std::string& path, NamedFiles named_files) {
   const auto text = read_file(path);
   if (!text) return text.error();
-  return load_text(*text, path);
+  return load_text(*text, path, named_files);
 }
 
 }  // namespace sluice::config

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "config/diagnostic.h"
 #include "config/model.h"
+#include "config/readable_file.h"
 
 /// Reading a configuration: text → JSON → schema (schema_check.h) → model (build.h) → rules (validate.h).
 /// Every stage looks at all that the stages before it left unharmed, so that one run tells of everything.
@@ -20,16 +21,19 @@ struct Parsed {
 };
 
 /// Reads a configuration's text. Any bytes are allowed, and harmless.
-[[nodiscard]] Parsed parse_config(std::string_view text);
+[[nodiscard]] Parsed parse_config(std::string_view text, NamedFiles named_files = NamedFiles::trusted);
 
-/// The bytes of a configuration file. Error: the sentence that says why it cannot be read.
+/// The bytes of a configuration file, which is a regular one. Error: the sentence that says why it cannot be
+/// read.
 [[nodiscard]] base::Result<std::string> read_file(const std::string& path);
 
 /// Reads the text of the file `path`. The Error's message holds all diagnostics, one a line, each as
 /// `file:line:column: object: what is wrong`.
-[[nodiscard]] base::Result<Config> load_text(std::string_view text, const std::string& path);
+[[nodiscard]] base::Result<Config> load_text(std::string_view text, const std::string& path,
+                                             NamedFiles named_files = NamedFiles::checked);
 
 /// read_file(), then load_text().
-[[nodiscard]] base::Result<Config> load_file(const std::string& path);
+[[nodiscard]] base::Result<Config> load_file(const std::string& path,
+                                             NamedFiles named_files = NamedFiles::checked);
 
 }  // namespace sluice::config

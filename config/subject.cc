@@ -75,7 +75,7 @@ Subject subject_of(const Json::Value& root, std::string_view path, bool about_ke
   const Keys keys = Keys(all).first(all.size() - (about_key && !all.empty() ? 1 : 0));
   if (keys.empty()) return {"configuration", ""};
   const std::string& top = keys.front();
-  if (top == "defaults" || top == "dataplane") {
+  if (top == "defaults" || top == "dataplane" || top == "global") {
     const std::size_t sections = about_key || keys.size() == 1 ? keys.size() : keys.size() - 1;
     return {joined(keys.first(sections)), joined(keys.subspan(sections))};
   }

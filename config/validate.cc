@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "config/host_address.h"
 #include "config/names.h"
 #include "config/source_map.h"
 #include "config/suggest.h"
@@ -20,21 +21,6 @@ using base::IpAddress;
 
 std::string_view family_name(const IpAddress& address) {
   return address.is_v4() ? "IPv4" : "IPv6";
-}
-
-/// Why no packet can have this address as that of one host; empty when it can.
-std::string_view not_a_host(const IpAddress& address) {
-  if (address.is_unspecified()) return "is the unspecified address: no host has it";
-  if (address.is_multicast()) return "is a multicast address: no one host has it";
-  if (address.is_v4()) {
-    const std::uint32_t host = address.v4().value.host();
-    if (host == 0xffff'ffffU) return "is the broadcast address: no one host has it";
-    if (host >> 24 == 0) return "is in 0.0.0.0/8, which no host can have";
-    return {};
-  }
-  if (address.v6().is_link_local())
-    return "is a link-local address, which several networks may have: give a routed one";
-  return {};
 }
 
 /// Why the kernel would not take this name for an interface; empty when it would.

@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   base::log::init("sluice-dp", *level);
-  const auto config = sluice::config::load_file(config_file);
+  const auto config = sluice::config::load_file(config_file, sluice::config::NamedFiles::trusted);
   if (!config) {
     fmt::print(stderr, "{}\n", config.error().message);
     return 1;

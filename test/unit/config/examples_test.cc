@@ -48,9 +48,9 @@ Json::Value schema() {
 
 TEST(Examples, AreAllValid) {
   const auto files = example_files();
-  EXPECT_GE(files.size(), 5U);
+  EXPECT_GE(files.size(), 8U);
   for (const fs::path& file : files) {
-    const auto config = load_file(file);
+    const auto config = load_file(file, NamedFiles::trusted);
     EXPECT_TRUE(config) << config.error().message;
   }
 }
@@ -88,13 +88,20 @@ TEST(Examples, KubernetesMeansWhatItSays) {
   const Service& api = config->services[0];
   EXPECT_EQ(api.vip.to_string(), "192.0.2.10:6443");
   EXPECT_EQ(api.servers.at(1).endpoint.to_string(), "192.0.2.12:6443");
-  EXPECT_EQ(api.servers.at(1).check.type, CheckType::tcp);
+  EXPECT_EQ(api.servers.at(1).check.type, CheckType::https);
+  EXPECT_EQ(api.servers.at(1).check.http.path, "/readyz");
+  EXPECT_FALSE(api.servers.at(1).check.tls.verify);
   EXPECT_EQ(api.servers.at(1).check.interval, Milliseconds(10'000));
   EXPECT_EQ(api.servers.at(1).check.down_interval, Milliseconds(5'000));
   EXPECT_EQ(api.servers.at(1).check.fast_interval, std::nullopt);
   EXPECT_EQ(api.servers.at(1).weight, 100);
+  EXPECT_EQ(api.servers.at(1).maxconn, 250U);
+  EXPECT_EQ(api.servers.at(1).maxqueue, 256U);
+  EXPECT_EQ(api.servers.at(1).slowstart, Milliseconds(60'000));
   EXPECT_EQ(api.timeouts.client, Milliseconds(3'600'000));
   const Service& https = config->services[2];
+  EXPECT_EQ(https.servers.at(0).check.type, CheckType::tcp);
+  EXPECT_EQ(https.servers.at(0).check.http, CheckHttp{});
   EXPECT_EQ(https.balance, Balance::leastconn);
   EXPECT_EQ(https.servers.at(1).endpoint.to_string(), "192.0.2.22:30443");
   EXPECT_EQ(https.servers.at(1).weight, 50);
@@ -135,6 +142,12 @@ TEST(Schema, KnowsTheSameNamesAsTheCode) {
   expect_enum<Balance>(definitions["balance"]);
   expect_enum<HashKey>(definitions["hash_key"]);
   expect_enum<CheckType>(definitions["check"]["properties"]["type"]);
+  expect_enum<IdleRefresh>(definitions["idle_refresh"]);
+  expect_enum<NoServer>(definitions["no_server"]);
+  expect_enum<Observe>(definitions["observe"]);
+  expect_enum<OnError>(definitions["on_error"]);
+  expect_enum<OnMarkedDown>(definitions["on_marked_down"]);
+  expect_enum<OnMarkedUp>(definitions["on_marked_up"]);
   expect_enum<Protocol>(definitions["service"]["properties"]["protocol"]);
   expect_enum<Hugepages>(definitions["dataplane"]["properties"]["hugepages"]);
   expect_enum<SynOverflow>(definitions["dataplane"]["properties"]["syn_overflow"]);

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <stdlib.h>
 #include <string>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
@@ -105,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"KeyOfAnotherPlace",
             one_service(R"(,"weight":5)"),
             {"f:2:56: service \"web\": unknown key \"weight\""}},
-        Row{"KeyOfLaterVersion",
+        Row{"KeyOfItsServers",
             one_service(R"(,"slowstart":"60s")"),
             {"f:2:56: service \"web\": unknown key \"slowstart\""}},
         Row{"BegunKey",
@@ -534,8 +535,22 @@ TEST_F(LoadFile, EmptyFile) {
   EXPECT_THAT(error_of(write("")), HasSubstr("sluice.json:1:1: configuration: is empty"));
 }
 
-TEST_F(LoadFile, EndlessFile) {
-  EXPECT_THAT(error_of("/dev/zero"), HasSubstr("is larger than 16 MiB"));
+TEST_F(LoadFile, HugeFile) {
+  const std::string path = write("");
+  std::filesystem::resize_file(path, (std::uintmax_t{16} << 20) + 1);
+  EXPECT_THAT(error_of(path), HasSubstr("is larger than 16 MiB"));
+}
+
+TEST_F(LoadFile, Device) {
+  EXPECT_EQ(
+      error_of("/dev/zero"),
+      "configuration file \"/dev/zero\": is a device, not a file; write the text to a file and name that");
+}
+
+TEST_F(LoadFile, PipeThatNobodyWritesTo) {
+  const std::string path = (directory_ / "pipe").string();
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THAT(error_of(path), HasSubstr("is a pipe, not a file; write the text to a file and name that"));
 }
 
 TEST_F(LoadFile, UnreadableFile) {

@@ -164,6 +164,13 @@ TEST(Names, ReadBack) {
   expect_names_read_back<IdlePolicy>();
   expect_names_read_back<SynOverflow>();
   expect_names_read_back<CheckType>();
+  expect_names_read_back<Expect::Match>();
+  expect_names_read_back<IdleRefresh>();
+  expect_names_read_back<NoServer>();
+  expect_names_read_back<Observe>();
+  expect_names_read_back<OnError>();
+  expect_names_read_back<OnMarkedDown>();
+  expect_names_read_back<OnMarkedUp>();
 }
 
 TEST(Suggest, NamesTheNearestOnlyWhenItIsNear) {
