@@ -108,7 +108,7 @@ std::string describe(const CheckResult& result) {
   std::string text = fmt::format("reason: {}", reason(result.status));
   if (has_answer_code(result.status)) text += fmt::format(", code: {}", result.answer_code);
   if (!result.info.empty()) text += fmt::format(R"(, info: "{}")", encoded(result.info));
-  text += fmt::format(", check duration: {}ms", result.duration.count());
+  if (result.duration.count() >= 0) text += fmt::format(", check duration: {}ms", result.duration.count());
   return text;
 }
 

@@ -43,7 +43,7 @@ struct CheckResult {
   /// What was seen, as HAProxy words it, e.g. "Connection refused at step 1 of tcp-check (connect)"; may be
   /// empty, may hold any byte that a server sent.
   std::string info;
-  config::Milliseconds duration{0};
+  config::Milliseconds duration{0};  ///< negative: nothing that took time
   int answer_code = 0;  ///< HTTP status, or exit code; meaningful where has_answer_code(status)
 
   [[nodiscard]] constexpr bool passed() const noexcept {

@@ -6,9 +6,13 @@
 #include <unistd.h>
 #include <utility>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 #include <systemd/sd-daemon.h>
 
@@ -17,6 +21,7 @@
 #include "cp/controller.h"
 #include "cp/dp_link.h"
 #include "cp/health_checks.h"
+#include "cp/log_writer.h"
 #include "cp/rethrow.h"
 
 namespace sluice::cp {
@@ -36,6 +41,17 @@ std::size_t count_servers(const config::Config& config) {
   std::size_t count = 0;
   for (const config::Service& service : config.services) count += service.servers.size();
   return count;
+}
+
+asio::awaitable<void> go_on_with_slow_starts(asio::steady_timer& timer, Controller& controller) {
+  for (;;) {
+    const auto due = controller.next_tick();
+    timer.expires_at(due.value_or(TimePoint::max()));
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    const TimePoint now = std::chrono::steady_clock::now();
+    const auto next = controller.next_tick();
+    if (next && *next <= now) controller.tick(now);
+  }
 }
 
 }  // namespace
@@ -58,20 +74,30 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
 
     Controller controller(std::move(config), std::chrono::steady_clock::now());
     DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller);
-    HealthChecks checks(io.get_executor(), controller, link);
+    LogWriter log(io.get_executor(), controller, link);
+    HealthChecks checks(io.get_executor(), controller);
+    asio::steady_timer ticks(io.get_executor());
+    controller.on_change([&] {
+      link.wake();
+      log.wake();
+      ticks.cancel();
+    });
     ProcessView process;
     process.version = SLUICE_VERSION;
     process.config_file = config_name;
     process.pid = static_cast<std::uint64_t>(::getpid());
 
     asio::co_spawn(io, link.run(), rethrow);
+    asio::co_spawn(io, log.run(), rethrow);
+    asio::co_spawn(io, go_on_with_slow_starts(ticks, controller), rethrow);
     asio::co_spawn(io, cli->run(controller, link, std::move(process)), rethrow);
     checks.start();
 
-    base::log::info("{} services, {} servers, {} of them with a check; listening on {}", services, servers,
-                    controller.checked_servers().size(), (runtime_dir / "cp.sock").string());
+    base::log::info("{} services, {} servers; listening on {}", services, servers,
+                    (runtime_dir / "cp.sock").string());
     ::sd_notifyf(0, "READY=1\nSTATUS=%zu services, %zu servers", services, servers);
     io.run();
+    log.flush();
     ::sd_notify(0, "STOPPING=1");
     base::log::info("stopping");
     return {};

@@ -1,93 +1,383 @@
 #include "cp/controller.h"
 
 #include <algorithm>
-#include <utility>
+#include <map>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "cp/known_names.h"
 
 namespace sluice::cp {
+namespace {
 
-Controller::Controller(config::Config config, TimePoint now) : config_(std::move(config)) {
-  health_.reserve(config_.services.size());
-  for (const config::Service& service : config_.services) {
-    std::vector<Health>& of_service = health_.emplace_back();
-    of_service.reserve(service.servers.size());
-    for (const config::Server& server : service.servers) of_service.emplace_back(server.check, now);
-  }
-  recompute();
-  desired_.generation = 1;  // 0 means "never given any state" on the data plane's side
+bool goes_by_connections(const config::Server& server) noexcept {
+  return server.observe != config::Observe::none && server.check.type != config::CheckType::none;
 }
 
-Transition Controller::record(ServerKey key, const CheckResult& result, TimePoint now) {
-  const Transition transition = health_[key.service][key.server].record(result, now);
-  recompute();
-  return transition;
+/// May be given connections when no server is usable (fail_open): only the operator's word holds it back.
+bool is_eligible(const ServerState& server) noexcept {
+  return !server.in_maintenance() && !server.is_drained() && server.user_weight() > 0;
+}
+
+bool says_the_same(const config::ForwardingState& a, const config::ForwardingState& b) {
+  return a.maxconn == b.maxconn && a.hard_stop_after == b.hard_stop_after && a.services == b.services;
+}
+
+}  // namespace
+
+Controller::Controller(config::Config config, TimePoint now) : config_(std::move(config)) {
+  for (const config::Service& service : config_.services) {
+    ServiceState& state = services_.emplace_back();
+    state.servers.reserve(service.servers.size());
+    for (const config::Server& server : service.servers) state.servers.push_back(make(service, server, now));
+  }
+  index();
+  settle_all();
+  desired_.generation = 1;  // 0 means "never given any state" on the data plane's side
+  desired_changed_ = false;
+}
+
+ServerState Controller::make(const config::Service& service, const config::Server& server, TimePoint now) {
+  return {ServerId{next_id_++}, server, service.balance, now};
+}
+
+void Controller::index() {
+  places_.clear();
+  observing_.clear();
+  for (std::size_t s = 0; s < services_.size(); ++s) {
+    for (std::size_t i = 0; i < services_[s].servers.size(); ++i) {
+      const ServerState& server = services_[s].servers[i];
+      places_.emplace(server.id(), Place{s, i});
+      if (goes_by_connections(server.config())) observing_.push_back(server.id());
+    }
+  }
+}
+
+template <typename Act>
+void Controller::change(Place place, Act act) {
+  ServerState& server = at(place);
+  const bool was_usable = server.is_usable();
+  const std::uint32_t weight = server.effective_weight();
+  const std::uint32_t maxconn = server.effective_maxconn();
+  const StateChanges changes = act(server);
+  if (server.take_hurry()) hurried_.push_back(server.id());
+  if (changes.empty() && weight == server.effective_weight() && maxconn == server.effective_maxconn()) return;
+
+  ServiceState& service = services_[place.service];
+  const config::Service& names = config_.services[place.service];
+  const Usable before = service.usable;
+  count(service);
+  for (const StateChange& each : changes)
+    log_.push_back(line_of(each, names.name, server.config(), service.usable));
+  if (before != Usable{} && service.usable == Usable{}) log_.push_back(no_server_line(names.name));
+
+  const bool ends_backups =
+      server.config().on_marked_up == config::OnMarkedUp::shutdown_backup_sessions && !server.config().backup;
+  if (ends_backups && was_usable != server.is_usable()) service.backups_ended = server.is_usable();
+  if (server.next_tick()) {
+    ramping_.insert(server.id());
+  } else {
+    ramping_.erase(server.id());
+  }
+  settle(place.service);
+}
+
+void Controller::record_check(ServerId id, const CheckResult& result, TimePoint now) {
+  const auto place = places_.find(id);
+  if (place == places_.end()) return;
+  change(place->second, [&](ServerState& server) { return server.record_check(result, now); });
+  publish();
+}
+
+void Controller::record_agent(ServerId id, const AgentAnswer& answer, TimePoint now) {
+  const auto place = places_.find(id);
+  if (place == places_.end()) return;
+  change(place->second, [&](ServerState& server) { return server.record_agent(answer, now); });
+  publish();
+}
+
+void Controller::record_failures(const std::vector<config::FailureReport>& failures, TimePoint now) {
+  using Names = std::pair<std::string_view, std::string_view>;
+  std::map<Names, const config::FailureReport*> told;
+  for (const config::FailureReport& report : failures) told[{report.service, report.server}] = &report;
+  for (const ServerId id : observing_) {
+    const Place place = places_.at(id);
+    const config::Server& server = at(place).config();
+    const auto report = told.find({config_.services[place.service].name, server.name});
+    const bool fails = report != told.end() && report->second->endpoint == server.endpoint;
+    const std::uint32_t in_row = fails ? report->second->in_row : 0;
+    change(place, [&](ServerState& state) { return state.record_failures(in_row, now); });
+  }
+  publish();
+}
+
+base::Result<void> Controller::command(const config::ServerRequest& request, TimePoint now) {
+  const auto id = find(request.service, request.server);
+  if (!id) return id.error();
+  const Place place = places_.at(*id);
+  const ServerState& target = at(place);
+  const std::string name = fmt::format("{}/{}", request.service, request.server);
+  const auto refused = [](std::string sentence) {
+    return base::Error{base::ErrorCode::invalid, std::move(sentence)};
+  };
+  using config::ServerAction;
+  switch (request.action) {
+    case ServerAction::ready:
+      change(place, [&](ServerState& server) { return server.set_ready(now); });
+      break;
+    case ServerAction::drain:
+      change(place, [&](ServerState& server) { return server.set_drain(now); });
+      break;
+    case ServerAction::maint:
+      change(place, [&](ServerState& server) { return server.set_maintenance(now); });
+      break;
+    case ServerAction::weight: {
+      if (!request.percent && request.value > ServerState::kMostWeight) {
+        return refused(fmt::format("server \"{}\": weight {} is not allowed: it is 0 to {}, or a percentage",
+                                   name, request.value, ServerState::kMostWeight));
+      }
+      change(place, [&](ServerState& server) {
+        if (request.percent) {
+          server.set_weight_percent(request.value, now);
+        } else {
+          server.set_weight(request.value, now);
+        }
+        return StateChanges{};
+      });
+      break;
+    }
+    case ServerAction::maxconn:
+      change(place, [&](ServerState& server) {
+        server.set_maxconn(request.value, now);
+        return StateChanges{};
+      });
+      break;
+    case ServerAction::health_up:
+    case ServerAction::health_stopping:
+    case ServerAction::health_down: {
+      if (target.in_maintenance()) {
+        return refused(
+            fmt::format("server \"{}\" is in maintenance: its health counts only when it is ready", name));
+      }
+      const auto forced = request.action == ServerAction::health_up         ? ServerState::Forced::up
+                          : request.action == ServerAction::health_stopping ? ServerState::Forced::stopping
+                                                                            : ServerState::Forced::down;
+      change(place, [&](ServerState& server) { return server.force_health(forced, now); });
+      break;
+    }
+    case ServerAction::agent_up:
+    case ServerAction::agent_down:
+      if (!target.wants_agent()) return refused(fmt::format("server \"{}\" has no agent", name));
+      change(place, [&](ServerState& server) {
+        return server.force_agent(request.action == ServerAction::agent_up, now);
+      });
+      break;
+  }
+  publish();
+  return {};
+}
+
+void Controller::tick(TimePoint now) {
+  const std::vector<ServerId> due(ramping_.begin(), ramping_.end());
+  for (const ServerId id : due) {
+    change(places_.at(id), [&](ServerState& server) {
+      server.tick(now);
+      return StateChanges{};
+    });
+    // The last step may change neither weight nor maxconn.
+    if (!at(places_.at(id)).next_tick()) ramping_.erase(id);
+  }
+  publish();
+}
+
+std::optional<TimePoint> Controller::next_tick() const {
+  std::optional<TimePoint> first;
+  for (const ServerId id : ramping_) {
+    const auto tick = find(id)->next_tick();
+    if (tick && (!first || *tick < *first)) first = tick;
+  }
+  return first;
+}
+
+void Controller::replace(config::Config config, TimePoint now) {
+  std::vector<ServiceState> before = std::exchange(services_, {});
+  const config::Config old = std::exchange(config_, std::move(config));
+  ramping_.clear();
+  for (const config::Service& service : config_.services) {
+    ServiceState& state = services_.emplace_back();
+    const auto was = std::ranges::find(old.services, service.name, &config::Service::name);
+    ServiceState* kept =
+        was == old.services.end() ? nullptr : &before[static_cast<std::size_t>(was - old.services.begin())];
+    std::vector<StateChanges> changes;
+    for (const config::Server& server : service.servers) {
+      ServerState* same = nullptr;
+      if (kept != nullptr) {
+        const auto found = std::ranges::find_if(kept->servers, [&](const ServerState& candidate) {
+          return candidate.config().name == server.name && candidate.config().endpoint == server.endpoint;
+        });
+        if (found != kept->servers.end()) same = &*found;
+      }
+      if (same == nullptr) {
+        state.servers.push_back(make(service, server, now));
+        changes.emplace_back();
+      } else {
+        changes.push_back(same->configure(server, service.balance, now));
+        state.servers.push_back(std::move(*same));
+      }
+      if (state.servers.back().next_tick()) ramping_.insert(state.servers.back().id());
+    }
+    count(state);
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      for (const StateChange& each : changes[i])
+        log_.push_back(line_of(each, service.name, service.servers[i], state.usable));
+    }
+    if (kept == nullptr) continue;
+    state.backups_ended = kept->backups_ended;
+    if (kept->usable != Usable{} && state.usable == Usable{}) log_.push_back(no_server_line(service.name));
+  }
+  index();
+  settle_all();
+  publish();
+}
+
+config::ForwardingState Controller::preview(const config::Config& config, TimePoint now) const {
+  Controller rehearsal = *this;
+  rehearsal.on_change_ = nullptr;
+  const std::uint64_t generation = desired_.generation;
+  rehearsal.replace(config, now);
+  rehearsal.desired_.generation = generation + 1;
+  return std::move(rehearsal.desired_);
 }
 
 void Controller::reconcile(const config::ForwardingState& running, TimePoint now) {
   if (!met_data_plane_) {
     met_data_plane_ = true;
     inherit_health(running, now);
-    recompute();
   }
-  if (running.generation < desired_.generation) {
-    acknowledged_ = running.generation;
-    return;
-  }
-  desired_.generation = running.generation;
-  if (running.services != desired_.services) ++desired_.generation;
   acknowledged_ = running.generation;
-}
-
-std::vector<ServerKey> Controller::checked_servers() const {
-  std::vector<ServerKey> keys;
-  for (std::size_t s = 0; s < health_.size(); ++s) {
-    for (std::size_t i = 0; i < health_[s].size(); ++i) {
-      if (health_[s][i].is_checked()) keys.push_back({s, i});
-    }
+  if (running.generation >= desired_.generation) {
+    desired_.generation = running.generation;
+    if (!says_the_same(running, desired_)) ++desired_.generation;
   }
-  return keys;
-}
-
-std::size_t Controller::active_servers(std::size_t service) const {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < health_[service].size(); ++i) {
-    if (effective_weight({service, i}) > 0) ++count;
-  }
-  return count;
-}
-
-std::uint32_t Controller::effective_weight(ServerKey key) const {
-  return health(key).is_up() ? server(key).weight : 0;
-}
-
-void Controller::recompute() {
-  const auto forwarding_of_server = [this](const config::Service& service, const config::Server& server) {
-    const auto s = static_cast<std::size_t>(&service - config_.services.data());
-    const ServerKey key{s, static_cast<std::size_t>(&server - service.servers.data())};
-    config::ForwardingServer out{server.name, server.endpoint, effective_weight(key)};
-    out.maxconn = server.maxconn;
-    out.maxqueue = server.maxqueue;
-    return out;
-  };
-  config::ForwardingState next = config::forwarding_of(config_, desired_.generation, forwarding_of_server);
-  if (next == desired_) return;
-  ++next.generation;
-  desired_ = std::move(next);
+  desired_changed_ = false;
+  if (on_change_) on_change_();
 }
 
 void Controller::inherit_health(const config::ForwardingState& running, TimePoint now) {
   for (const config::ForwardingService& was : running.services) {
-    const auto service = std::ranges::find(config_.services, was.name, &config::Service::name);
-    if (service == config_.services.end()) continue;
-    const auto s = static_cast<std::size_t>(service - config_.services.begin());
     for (const config::ForwardingServer& old : was.servers) {
-      const auto server = std::ranges::find(service->servers, old.name, &config::Server::name);
-      if (server == service->servers.end() || server->endpoint != old.endpoint) continue;
-      if (old.weight != 0 || server->weight == 0) continue;
-      Health& health = health_[s][static_cast<std::size_t>(server - service->servers.begin())];
-      const bool untouched = health.last_result().status == CheckStatus::initializing;
-      if (health.is_checked() && untouched) health.assume_down(now);
+      const auto id = find(was.name, old.name);
+      if (!id || old.weight != 0) continue;
+      const Place place = places_.at(*id);
+      ServerState& server = at(place);
+      // A backup server has weight 0 for other reasons.
+      if (server.config().endpoint != old.endpoint || server.config().backup || server.config().weight == 0)
+        continue;
+      server.assume_down(now);
     }
   }
+  for (ServiceState& service : services_) count(service);
+  settle_all();
+}
+
+void Controller::count(ServiceState& service) noexcept {
+  service.usable = {};
+  service.first_backup.reset();
+  service.has_eligible_active = false;
+  for (std::size_t i = 0; i < service.servers.size(); ++i) {
+    const ServerState& server = service.servers[i];
+    if (!server.config().backup && is_eligible(server)) service.has_eligible_active = true;
+    if (!server.is_usable()) continue;
+    if (!server.config().backup) {
+      ++service.usable.active;
+    } else {
+      ++service.usable.backup;
+      if (!service.first_backup) service.first_backup = i;
+    }
+  }
+}
+
+config::ForwardingServer Controller::forwarding(std::size_t s, std::size_t i) const {
+  const ServiceState& service = services_[s];
+  const ServerState& server = service.servers[i];
+  const config::Server& wanted = server.config();
+  config::ForwardingServer out{wanted.name, wanted.endpoint, 0};
+  if (service.usable == Usable{}) {
+    // A backup server stands in for active ones here as ever: only where there are none.
+    const bool takes_part = config_.services[s].no_server == config::NoServer::fail_open &&
+                            is_eligible(server) && (!wanted.backup || !service.has_eligible_active);
+    if (takes_part) out.weight = server.user_weight() * kWeightScale;
+  } else if (server.is_usable()) {
+    const bool stands_in =
+        service.usable.active == 0 && (config_.services[s].allbackups || service.first_backup == i);
+    if (!wanted.backup || stands_in) out.weight = server.effective_weight();
+  }
+  out.maxconn = server.effective_maxconn();
+  out.maxqueue = wanted.maxqueue;
+  out.shutdown_sessions =
+      (wanted.on_marked_down == config::OnMarkedDown::shutdown_sessions && server.was_marked_down()) ||
+      (wanted.backup && service.backups_ended);
+  return out;
+}
+
+void Controller::settle(std::size_t s) {
+  std::vector<config::ForwardingServer>& servers = desired_.services[s].servers;
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    config::ForwardingServer next = forwarding(s, i);
+    if (next == servers[i]) continue;
+    servers[i] = std::move(next);
+    desired_changed_ = true;
+  }
+}
+
+void Controller::settle_all() {
+  for (ServiceState& service : services_) count(service);
+  const auto forwarding_of_server = [this](const config::Service& service, const config::Server& server) {
+    const auto s = static_cast<std::size_t>(&service - config_.services.data());
+    return forwarding(s, static_cast<std::size_t>(&server - service.servers.data()));
+  };
+  config::ForwardingState next = config::forwarding_of(config_, desired_.generation, forwarding_of_server);
+  if (next == desired_) return;
+  desired_ = std::move(next);
+  desired_changed_ = true;
+}
+
+void Controller::publish() {
+  if (std::exchange(desired_changed_, false)) {
+    ++desired_.generation;
+  } else if (log_.empty() && hurried_.empty()) {
+    return;
+  }
+  if (on_change_) on_change_();
+}
+
+std::vector<ServerId> Controller::servers() const {
+  std::vector<ServerId> ids;
+  ids.reserve(places_.size());
+  for (const ServiceState& service : services_) {
+    for (const ServerState& server : service.servers) ids.push_back(server.id());
+  }
+  return ids;
+}
+
+const ServerState* Controller::find(ServerId id) const {
+  const auto place = places_.find(id);
+  if (place == places_.end()) return nullptr;
+  return &services_[place->second.service].servers[place->second.server];
+}
+
+base::Result<ServerId> Controller::find(const std::string& service, const std::string& server) const {
+  const auto known_service = find_service(config_, service);
+  if (!known_service) return known_service.error();
+  const auto known = find_servers(**known_service, server);
+  if (!known) return known.error();
+  if (known->front()->name != server) {
+    return base::Error{base::ErrorCode::invalid, fmt::format("\"{}/{}\" is not one server", service, server)};
+  }
+  const auto s = static_cast<std::size_t>(*known_service - config_.services.data());
+  const auto i = static_cast<std::size_t>(known->front() - (*known_service)->servers.data());
+  return services_[s].servers[i].id();
 }
 
 }  // namespace sluice::cp

@@ -2,33 +2,62 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "base/result.h"
 #include "config/forwarding.h"
 #include "config/model.h"
-#include "cp/health.h"
+#include "config/report.h"
+#include "config/wire.h"
+#include "cp/health_log.h"
+#include "cp/server_state.h"
 
 namespace sluice::cp {
 
-/// A server by its place in Config::services and Service::servers.
-struct ServerKey {
-  std::size_t service = 0;
-  std::size_t server = 0;
-  friend bool operator==(const ServerKey&, const ServerKey&) = default;
-};
-
-/// What is wanted (the configuration) and what was seen (the servers' health), and the one place where both
-/// become the forwarding state that the data plane is to run. No I/O, no clock: time is passed in.
+/// What is wanted (the configuration) and what is known of the servers (their ServerState), and the one place
+/// where both become the forwarding state that the data plane is to run. No I/O, no clock: time is passed in.
 ///
-/// Every change of either side ends in one recomputation; where that leads to another state, desired() gets
-/// the next generation. Whoever talks to the data plane compares desired().generation with what was
-/// acknowledged. Invariant: desired() is never older than what any member function took in. Thread: one.
+/// Whatever changes a server's share ends in settle(), which writes that service's part of desired() anew
+/// and, where it differs, gives it the next generation; a check result that changes nothing costs a map
+/// lookup. Whoever talks to the data plane compares desired().generation with what was acknowledged. Lines
+/// for the log, and servers whose next check is to come sooner, are collected as data for those who write and
+/// check; on_change tells them to come. Invariant: desired() is never older than what any member function
+/// took in. Thread: one.
 class Controller {
  public:
   Controller(config::Config config, TimePoint now);
 
-  /// Takes in the result of a check that ended at `now`. Pre: the key is one of this configuration.
-  Transition record(ServerKey key, const CheckResult& result, TimePoint now);
+  /// `call` is called at the end of each member function that left something new in desired(), take_log(),
+  /// take_hurried() or unsaved(). It must not call back into the controller's modifying members.
+  void on_change(std::function<void()> call) { on_change_ = std::move(call); }
+
+  /// Results of checks and of agents. A server that a reload has removed meanwhile is passed over.
+  void record_check(ServerId server, const CheckResult& result, TimePoint now);
+  void record_agent(ServerId server, const AgentAnswer& answer, TimePoint now);
+  /// All servers that fail real connections now; the others do not.
+  void record_failures(const std::vector<config::FailureReport>& failures, TimePoint now);
+  /// Whether some server goes by real connections (`observe`): only then record_failures() is of use.
+  [[nodiscard]] bool observes() const noexcept { return !observing_.empty(); }
+
+  /// Does what the operator asks. Error (not_found, invalid): why not; nothing has changed then.
+  base::Result<void> command(const config::ServerRequest& request, TimePoint now);
+
+  /// Goes on with slow starts. To be called when next_tick() is reached; nothing: never.
+  void tick(TimePoint now);
+  [[nodiscard]] std::optional<TimePoint> next_tick() const;
+
+  /// Puts `config` in the place of the present one. What is known of a server is kept where service, server
+  /// and endpoint have kept their names.
+  void replace(config::Config config, TimePoint now);
+  /// The state that the data plane would be sent if replace() were called now; it has the next generation.
+  [[nodiscard]] config::ForwardingState preview(const config::Config& config, TimePoint now) const;
 
   /// Takes in what the data plane runs, at each new connection to it: the generation continues above it, or
   /// is adopted with nothing to do where it is the desired state already. On the first contact of this
@@ -46,22 +75,69 @@ class Controller {
 
   [[nodiscard]] const config::ForwardingState& desired() const noexcept { return desired_; }
   [[nodiscard]] const config::Config& config() const noexcept { return config_; }
-  [[nodiscard]] const Health& health(ServerKey key) const { return health_[key.service][key.server]; }
-  [[nodiscard]] const config::Service& service(ServerKey key) const { return config_.services[key.service]; }
-  [[nodiscard]] const config::Server& server(ServerKey key) const { return service(key).servers[key.server]; }
-  /// All servers that have a check, in the order of the configuration.
-  [[nodiscard]] std::vector<ServerKey> checked_servers() const;
-  /// The servers of a service that get new connections.
-  [[nodiscard]] std::size_t active_servers(std::size_t service) const;
+
+  /// The lines that have come up since the last call, in order.
+  [[nodiscard]] std::vector<LogLine> take_log() { return std::exchange(log_, {}); }
+  /// The servers whose next check is to come after check.fast_interval at the latest.
+  [[nodiscard]] std::vector<ServerId> take_hurried() { return std::exchange(hurried_, {}); }
+
+  /// The servers of config().services[service], in the order of the configuration.
+  [[nodiscard]] std::span<const ServerState> servers(std::size_t service) const {
+    return services_[service].servers;
+  }
+  /// All of them, in that order.
+  [[nodiscard]] std::vector<ServerId> servers() const;
+  /// Null: a reload has removed it.
+  [[nodiscard]] const ServerState* find(ServerId server) const;
+  /// Pre: find(server) is not null.
+  [[nodiscard]] const config::Service& service_of(ServerId server) const {
+    return config_.services[places_.at(server).service];
+  }
+  /// Error (not_found): what there is instead.
+  [[nodiscard]] base::Result<ServerId> find(const std::string& service, const std::string& server) const;
+  /// The servers of a service that could get new connections; backup servers do where active is 0.
+  [[nodiscard]] Usable usable(std::size_t service) const noexcept { return services_[service].usable; }
 
  private:
-  [[nodiscard]] std::uint32_t effective_weight(ServerKey key) const;
-  void recompute();
+  struct Place {
+    std::size_t service = 0, server = 0;
+  };
+  struct ServiceState {
+    std::vector<ServerState> servers;
+    Usable usable;
+    std::optional<std::size_t> first_backup{};  ///< usable
+    bool has_eligible_active = false;           ///< for fail_open
+    /// An active server with on_marked_up came back, and has stayed: the backup servers' connections end.
+    bool backups_ended = false;
+  };
+
+  [[nodiscard]] ServerState& at(Place place) { return services_[place.service].servers[place.server]; }
+  [[nodiscard]] ServerState make(const config::Service& service, const config::Server& server, TimePoint now);
+  /// Runs `act` on a server and takes in what comes of it.
+  template <typename Act>
+  void change(Place place, Act act);
+  void count(ServiceState& service) noexcept;
+  /// What the server is to get, its service's usable servers being counted.
+  [[nodiscard]] config::ForwardingServer forwarding(std::size_t service, std::size_t server) const;
+  /// Writes a service's part of desired() anew.
+  void settle(std::size_t service);
+  void settle_all();
+  /// Ends each modifying member: the next generation, and on_change.
+  void publish();
+  void index();
   void inherit_health(const config::ForwardingState& running, TimePoint now);
 
   config::Config config_;
-  std::vector<std::vector<Health>> health_;  ///< by service, then server
+  std::vector<ServiceState> services_;
+  std::unordered_map<ServerId, Place> places_;
+  std::set<ServerId> ramping_;  ///< in a slow start
+  std::uint32_t next_id_ = 1;
+  std::vector<ServerId> observing_;
   config::ForwardingState desired_;
+  bool desired_changed_ = false;  ///< since its generation was given
+  std::vector<LogLine> log_;
+  std::vector<ServerId> hurried_;
+  std::function<void()> on_change_;
   std::uint64_t acknowledged_ = 0;
   bool met_data_plane_ = false;
 };

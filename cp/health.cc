@@ -1,58 +1,50 @@
 #include "cp/health.h"
 
 #include <algorithm>
-
-#include <fmt/format.h>
+#include <utility>
 
 namespace sluice::cp {
 
-Health::Health(const config::Check& check, TimePoint now) noexcept
-    : checked_(check.type != config::CheckType::none),
-      rise_(check.rise),
-      fall_(check.fall),
-      interval_(check.interval),
-      down_interval_(check.down_interval.value_or(check.interval)),
-      fast_interval_(check.fast_interval.value_or(check.interval)),
-      value_(check.rise),
-      last_check_(now),
-      last_change_(now) {}
-
-Transition Health::record(const CheckResult& result, TimePoint now) {
+void Health::record(const CheckResult& result, TimePoint now) {
   last_ = result;
   last_check_ = now;
-  const bool was_up = is_up();
   if (result.passed()) {
     if (value_ < top()) ++value_;
     if (value_ >= rise_) value_ = top();
-  } else {
+  } else if (value_ > 0) {
     ++failed_checks_;
     value_ = value_ > rise_ ? value_ - 1 : 0;
   }
-  if (was_up == is_up()) return Transition::none;
-  last_change_ = now;
-  if (is_up()) return Transition::came_up;
-  ++times_down_;
-  return Transition::went_down;
 }
 
-void Health::assume_down(TimePoint now) noexcept {
-  value_ = 0;
-  last_change_ = now;
+void Health::configure(bool enabled, int rise, int fall) noexcept {
+  const bool good = value_ >= rise_;
+  const bool full = is_full();
+  // A check that is new has seen nothing: it starts as at the start of the process.
+  const bool fresh = enabled && !enabled_;
+  enabled_ = enabled;
+  rise_ = rise;
+  fall_ = fall;
+  if (fresh) {
+    value_ = rise_;
+  } else if (full) {
+    value_ = top();
+  } else if (good) {
+    value_ = std::clamp(value_, rise_, top());
+  } else {
+    value_ = std::min(value_, rise_ - 1);
+  }
 }
 
-config::Milliseconds Health::next_delay() const noexcept {
-  if (value_ == top()) return interval_;
-  return value_ == 0 ? down_interval_ : fast_interval_;
+void Health::set_nearly_down() noexcept {
+  if (value_ > rise_) value_ = rise_ + 1;
 }
 
-std::string Health::to_string() const {
-  if (!checked_) return "no check";
-  if (value_ == top()) return "UP";
-  if (value_ == 0) return "DOWN";
-  // Before the first check the value stands at `rise` without anything having failed: not "going down".
-  if (last_.status == CheckStatus::initializing) return "UP";
-  return is_up() ? fmt::format("UP {}/{}", value_ - rise_ + 1, fall_)
-                 : fmt::format("DOWN {}/{}", value_, rise_);
+void Health::restore(int value, std::uint64_t failed_checks, CheckResult last, TimePoint last_check) {
+  value_ = std::clamp(value, 0, top());
+  failed_checks_ = failed_checks;
+  last_ = std::move(last);
+  last_check_ = last_check;
 }
 
 config::Milliseconds first_check_offset(config::Milliseconds smallest, config::Milliseconds own,

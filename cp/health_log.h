@@ -6,23 +6,44 @@
 #include <string>
 #include <string_view>
 
-#include "cp/check_result.h"
+#include "cp/server_state.h"
 
+/// The log lines of state changes, word for word as HAProxy has them: monitoring greps them.
 namespace sluice::cp {
 
-/// A server by the names that users know it by.
-struct ServerName {
-  std::string_view service, server;
+/// How loud; HAProxy's ALERT, NOTICE and EMERG.
+enum class Urgency : std::uint8_t { notice, alert, emergency };
+
+/// The servers of a service that get new connections.
+struct Usable {
+  std::size_t active = 0;
+  std::size_t backup = 0;
+  friend bool operator==(const Usable&, const Usable&) = default;
 };
 
-/// The line for a server that went DOWN, in HAProxy's wording (log filters depend on it). `active_left`:
-/// servers of the service that still get connections; `sessions`: open connections of the server, where the
-/// data plane told.
-std::string down_line(ServerName name, const CheckResult& result, std::size_t active_left,
-                      std::optional<std::uint64_t> sessions);
-/// The line for a server that came UP.
-std::string up_line(ServerName name, const CheckResult& result, std::size_t active_online);
-/// The line for a service whose last server went away.
-std::string no_server_line(std::string_view service);
+/// What only the data plane knows at the moment of a change.
+struct Load {
+  std::uint64_t sessions = 0;  ///< the server's open connections
+  std::uint64_t requeued = 0;  ///< connections that waited for it and go elsewhere now
+  std::uint64_t queued = 0;    ///< connections that still wait for it
+};
+
+/// A line, up to what Load has to say.
+struct LogLine {
+  enum class Ending : std::uint8_t { none, left, online };
+  Urgency urgency = Urgency::notice;
+  std::string service, server;  ///< whose Load it is; server is empty in the line of a service
+  std::string text;
+  Ending ending = Ending::none;
+
+  /// The whole line. Without `load` (no data plane answers) that part is left out.
+  [[nodiscard]] std::string complete(const std::optional<Load>& load) const;
+};
+
+/// The line for what happened to `server` of `service`. `usable`: after it happened.
+LogLine line_of(const StateChange& change, std::string_view service, const config::Server& server,
+                Usable usable);
+/// The line for a service whose last usable server went away.
+LogLine no_server_line(std::string_view service);
 
 }  // namespace sluice::cp

@@ -45,39 +45,36 @@ const config::ServerReport* find_server(const config::ServiceReport* service, co
   return found == service->servers.end() ? nullptr : &*found;
 }
 
-std::string status_of(const Health& health, const config::Server& server) {
-  return server.weight == 0 && health.is_up() ? "DRAIN" : health.to_string();
-}
-
-Json::Value check_tree(const config::Check& check, const Health& health, TimePoint now) {
+Json::Value check_tree(const ServerState& server, TimePoint now) {
+  const Health& health = server.check();
   Json::Value tree(Json::objectValue);
-  tree["type"] = std::string(config::name_of(check.type));
-  if (!health.is_checked()) return tree;
+  tree["type"] = std::string(config::name_of(server.config().check.type));
+  if (!health.enabled()) return tree;
   const CheckResult& last = health.last_result();
   tree["status"] = std::string(code(last.status));
   tree["info"] = last.info;
   tree["failed"] = Json::UInt64{health.failed_checks()};
-  tree["times_down"] = Json::UInt64{health.times_down()};
+  tree["times_down"] = Json::UInt64{server.times_down()};
   if (last.status == CheckStatus::initializing) return tree;
-  tree["duration_ms"] = Json::UInt64(last.duration.count());
+  tree["duration_ms"] = Json::UInt64(std::max<config::Milliseconds::rep>(last.duration.count(), 0));
   tree["age_ms"] = milliseconds_since(health.last_check(), now);
   return tree;
 }
 
-Json::Value server_tree(const Controller& controller, ServerKey key, const config::ServiceReport* service,
-                        TimePoint now) {
-  const config::Server& server = controller.server(key);
-  const Health& health = controller.health(key);
+/// Weights as users write them: the data plane's are in sixteenths.
+Json::Value server_tree(const std::string& service_name, const ServerState& server,
+                        const config::ServiceReport* service, TimePoint now) {
   config::ServerReport unknown;
-  unknown.name = server.name;
-  unknown.endpoint = server.endpoint;
-  const config::ServerReport* known = find_server(service, server);
+  unknown.name = server.config().name;
+  unknown.endpoint = server.config().endpoint;
+  const config::ServerReport* known = find_server(service, server.config());
   Json::Value tree = tree_of(config::to_json(known != nullptr ? *known : unknown));
-  tree["service"] = controller.service(key).name;
-  tree["status"] = status_of(health, server);
-  tree["configured_weight"] = Json::UInt{server.weight};
-  tree["last_change_ms"] = milliseconds_since(health.last_change(), now);
-  tree["check"] = check_tree(server.check, health, now);
+  tree["service"] = service_name;
+  tree["status"] = server.status();
+  tree["weight"] = Json::UInt{server.shown_weight()};
+  tree["configured_weight"] = Json::UInt{server.config().weight};
+  tree["last_change_ms"] = milliseconds_since(server.last_change(), now);
+  tree["check"] = check_tree(server, now);
   return tree;
 }
 
@@ -101,9 +98,9 @@ std::string services_json(const Controller& controller, const config::DataplaneR
     const config::Service& service = services[s];
     if (!wanted(filter.service, service.name)) continue;
     std::size_t down = 0;
-    for (std::size_t i = 0; i < service.servers.size(); ++i)
-      down += controller.health({s, i}).is_up() ? 0 : 1;
-    const std::size_t active = controller.active_servers(s);
+    for (const ServerState& server : controller.servers(s)) down += server.is_up() ? 0 : 1;
+    const Usable usable = controller.usable(s);
+    const std::size_t active = usable.active > 0 ? usable.active : usable.backup;
     const config::ServiceReport* known = find_service(report, service.name);
     Json::Value tree(Json::objectValue);
     tree["name"] = service.name;
@@ -128,9 +125,9 @@ std::string servers_json(const Controller& controller, const config::DataplaneRe
   for (std::size_t s = 0; s < services.size(); ++s) {
     const config::ServiceReport* known = find_service(report, services[s].name);
     if (!wanted(filter.service, services[s].name)) continue;
-    for (std::size_t i = 0; i < services[s].servers.size(); ++i) {
-      if (wanted(filter.server, services[s].servers[i].name))
-        array.append(server_tree(controller, {s, i}, known, now));
+    for (const ServerState& server : controller.servers(s)) {
+      if (wanted(filter.server, server.config().name))
+        array.append(server_tree(services[s].name, server, known, now));
     }
   }
   for (const config::ServiceReport& service : report.services) {
@@ -151,20 +148,18 @@ std::string health_json(const Controller& controller, const config::FlowFilter& 
   const auto& services = controller.config().services;
   for (std::size_t s = 0; s < services.size(); ++s) {
     if (!wanted(filter.service, services[s].name)) continue;
-    for (std::size_t i = 0; i < services[s].servers.size(); ++i) {
-      const config::Server& server = services[s].servers[i];
-      if (!wanted(filter.server, server.name)) continue;
-      const Health& health = controller.health({s, i});
+    for (const ServerState& server : controller.servers(s)) {
+      if (!wanted(filter.server, server.config().name)) continue;
       Json::Value& tree = array.append(Json::objectValue);
       tree["service"] = services[s].name;
-      tree["name"] = server.name;
-      tree["status"] = status_of(health, server);
-      tree["last_change_ms"] = milliseconds_since(health.last_change(), now);
-      Json::Value& check = tree["check"] = check_tree(server.check, health, now);
-      if (!health.is_checked()) continue;
-      check["rise"] = Json::UInt{server.check.rise};
-      check["fall"] = Json::UInt{server.check.fall};
-      check["next_delay_ms"] = Json::UInt64(health.next_delay().count());
+      tree["name"] = server.config().name;
+      tree["status"] = server.status();
+      tree["last_change_ms"] = milliseconds_since(server.last_change(), now);
+      Json::Value& check = tree["check"] = check_tree(server, now);
+      if (!server.check().enabled()) continue;
+      check["rise"] = Json::UInt(server.check().rise());
+      check["fall"] = Json::UInt(server.check().fall());
+      check["next_delay_ms"] = Json::UInt64(server.check_delay().count());
     }
   }
   return text_of(array);
@@ -207,9 +202,9 @@ std::string info_json(const Controller& controller, const ProcessView& process,
   Json::UInt64 servers_up = 0;
   const auto& services = controller.config().services;
   for (std::size_t s = 0; s < services.size(); ++s) {
-    for (std::size_t i = 0; i < services[s].servers.size(); ++i) {
+    for (const ServerState& server : controller.servers(s)) {
       ++servers;
-      if (controller.health({s, i}).is_up()) ++servers_up;
+      if (server.is_up()) ++servers_up;
     }
   }
   Json::Value tree(Json::objectValue);

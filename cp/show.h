@@ -25,8 +25,8 @@ struct ProcessView {
 [[nodiscard]] std::string services_json(const Controller& controller, const config::DataplaneReport& report,
                                         const config::FlowFilter& filter);
 
-/// Array of servers: the data plane's ServerReport plus service, status (Health::to_string(), "DRAIN" for
-/// weight 0, "REMOVED" for one that only its open connections keep), configured_weight, last_change_ms, and
+/// Array of servers: the data plane's ServerReport plus service, status (ServerState::status(), "REMOVED"
+/// for one that only its open connections keep), configured_weight, last_change_ms, and
 /// check {type, status, info, duration_ms, age_ms, failed, times_down}. A server that the data plane does not
 /// know yet has zero counters. `filter.service` and `filter.server` narrow.
 [[nodiscard]] std::string servers_json(const Controller& controller, const config::DataplaneReport& report,

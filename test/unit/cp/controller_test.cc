@@ -34,8 +34,13 @@ class ControllerTest : public testing::Test {
     return config;
   }
 
-  void pass(std::size_t server) { controller_.record({0, server}, {CheckStatus::l4_ok, "", 0ms}, now_); }
-  void fail(std::size_t server) { controller_.record({0, server}, {CheckStatus::l4_refused, "", 0ms}, now_); }
+  [[nodiscard]] const ServerState& server(std::size_t index) const { return controller_.servers(0)[index]; }
+  void pass(std::size_t index) {
+    controller_.record_check(server(index).id(), {CheckStatus::l4_ok, "", 0ms, 0}, now_);
+  }
+  void fail(std::size_t index) {
+    controller_.record_check(server(index).id(), {CheckStatus::l4_refused, "", 0ms, 0}, now_);
+  }
   /// The data plane takes what is wanted.
   void apply() {
     running_ = controller_.desired();
@@ -53,10 +58,10 @@ class ControllerTest : public testing::Test {
 TEST_F(ControllerTest, StartsWithEveryServerUpAndGenerationOne) {
   EXPECT_EQ(controller_.desired().generation, 1U);
   EXPECT_FALSE(controller_.in_step());
-  EXPECT_EQ(weight(0), 100U);
-  EXPECT_EQ(weight(2), 50U);
-  EXPECT_EQ(controller_.active_servers(0), 3U);
-  EXPECT_EQ(controller_.checked_servers().size(), 2U);
+  EXPECT_EQ(weight(0), 1600U);
+  EXPECT_EQ(weight(2), 800U);
+  EXPECT_EQ(controller_.usable(0).active, 3U);
+  EXPECT_EQ(controller_.servers().size(), 3U);
 }
 
 TEST_F(ControllerTest, ServerThatGoesDownGetsWeightZeroInTheNextGeneration) {
@@ -65,7 +70,7 @@ TEST_F(ControllerTest, ServerThatGoesDownGetsWeightZeroInTheNextGeneration) {
   EXPECT_EQ(weight(0), 0U);
   EXPECT_EQ(controller_.desired().generation, 2U);
   EXPECT_FALSE(controller_.in_step());
-  EXPECT_EQ(controller_.active_servers(0), 2U);
+  EXPECT_EQ(controller_.usable(0).active, 2U);
 }
 
 TEST_F(ControllerTest, ResultThatChangesNothingMakesNoGeneration) {
@@ -80,7 +85,7 @@ TEST_F(ControllerTest, ServerComesBackWithItsWeight) {
   pass(0);
   EXPECT_EQ(weight(0), 0U);
   pass(0);
-  EXPECT_EQ(weight(0), 100U);
+  EXPECT_EQ(weight(0), 1600U);
 }
 
 TEST_F(ControllerTest, FreshDataPlaneIsGivenTheState) {
@@ -125,10 +130,10 @@ TEST_F(ControllerTest, RestartInheritsWhichServersAreDown) {
   running_.services[0].servers[1].weight = 0;
   controller_.reconcile(running_, now_);
   EXPECT_TRUE(controller_.in_step()) << "b was down and stays down: nothing to change";
-  EXPECT_FALSE(controller_.health({0, 1}).is_up());
+  EXPECT_FALSE(server(1).is_up());
   pass(1);
   pass(1);
-  EXPECT_EQ(weight(1), 100U);
+  EXPECT_EQ(weight(1), 1600U);
 }
 
 TEST_F(ControllerTest, OwnCheckResultOutweighsWhatIsInherited) {
@@ -137,7 +142,7 @@ TEST_F(ControllerTest, OwnCheckResultOutweighsWhatIsInherited) {
   running_.generation = 17;
   running_.services[0].servers[1].weight = 0;
   controller_.reconcile(running_, now_);
-  EXPECT_TRUE(controller_.health({0, 1}).is_up());
+  EXPECT_TRUE(server(1).is_up());
   EXPECT_EQ(controller_.desired().generation, 18U);
 }
 
@@ -148,8 +153,8 @@ TEST_F(ControllerTest, UncheckedOrMovedServerInheritsNothing) {
   running_.services[0].servers[1].weight = 0;
   running_.services[0].servers[1].endpoint = endpoint("10.0.0.9:1");
   controller_.reconcile(running_, now_);
-  EXPECT_TRUE(controller_.health({0, 1}).is_up());
-  EXPECT_TRUE(controller_.health({0, 2}).is_up());
+  EXPECT_TRUE(server(1).is_up());
+  EXPECT_TRUE(server(2).is_up());
 }
 
 TEST_F(ControllerTest, OnlyTheFirstContactInherits) {
@@ -157,7 +162,7 @@ TEST_F(ControllerTest, OnlyTheFirstContactInherits) {
   running_ = controller_.desired();
   running_.services[0].servers[1].weight = 0;
   controller_.reconcile(running_, now_);
-  EXPECT_TRUE(controller_.health({0, 1}).is_up());
+  EXPECT_TRUE(server(1).is_up());
   EXPECT_FALSE(controller_.in_step());
 }
 

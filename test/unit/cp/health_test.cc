@@ -5,26 +5,31 @@
 
 #include <gtest/gtest.h>
 
-#include "cp/health_log.h"
+#include "cp/server_state.h"
 
 namespace sluice::cp {
 namespace {
 
 using namespace std::chrono_literals;
 
-config::Check check(std::uint16_t rise, std::uint16_t fall) {
-  config::Check check;
+config::Server server(std::uint16_t rise, std::uint16_t fall) {
+  config::Server server;
+  config::Check& check = server.check;
   check.type = config::CheckType::tcp;
   check.interval = 10s;
   check.down_interval = 5s;
   check.fast_interval = 1s;
   check.rise = rise;
   check.fall = fall;
-  return check;
+  return server;
 }
 
-const CheckResult kPass{CheckStatus::l4_ok, "", 1ms};
-const CheckResult kFail{CheckStatus::l4_refused, "Connection refused", 0ms};
+ServerState state_of(const config::Server& server) {
+  return {ServerId{1}, server, config::Balance::roundrobin, TimePoint{}};
+}
+
+const CheckResult kPass{CheckStatus::l4_ok, "", 1ms, 0};
+const CheckResult kFail{CheckStatus::l4_refused, "Connection refused", 0ms, 0};
 
 /// A row: checks in ('+' pass, '-' fail), and after each: the status and the delay to the next check in
 /// seconds.
@@ -41,18 +46,18 @@ class HealthRows : public testing::TestWithParam<Row> {};
 TEST_P(HealthRows, CountsAsHaproxyDoes) {
   const Row& row = GetParam();
   TimePoint now{};
-  Health health(check(row.rise, row.fall), now);
+  ServerState state = state_of(server(row.rise, row.fall));
   for (std::size_t i = 0; row.checks[i] != '\0'; ++i) {
     now += 10s;
-    const bool was_up = health.is_up();
-    const Transition transition = health.record(row.checks[i] == '+' ? kPass : kFail, now);
+    const bool was_up = state.is_up();
+    const bool told = !state.record_check(row.checks[i] == '+' ? kPass : kFail, now).empty();
     SCOPED_TRACE(std::string("after check ") + std::to_string(i + 1));
-    EXPECT_EQ(health.to_string(), row.status[i]);
-    EXPECT_EQ(health.next_delay(), std::chrono::seconds(row.delay_s[i]));
-    EXPECT_EQ(transition != Transition::none, was_up != health.is_up());
-    EXPECT_EQ(health.last_check(), now);
-    if (transition != Transition::none) {
-      EXPECT_EQ(health.last_change(), now);
+    EXPECT_EQ(state.status(), row.status[i]);
+    EXPECT_EQ(state.check_delay(), std::chrono::seconds(row.delay_s[i]));
+    EXPECT_EQ(told, was_up != state.is_up());
+    EXPECT_EQ(state.check().last_check(), now);
+    if (told) {
+      EXPECT_EQ(state.last_change(), now);
     }
   }
 }
@@ -90,43 +95,66 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"stays_down_while_failing", 2, 2, "---", {"DOWN", "DOWN", "DOWN"}, {5, 5, 5}}),
     [](const auto& row) { return row.param.name; });
 
-TEST(Health, IsUpBeforeTheFirstCheck) {
-  const Health health(check(2, 3), TimePoint{});
-  EXPECT_TRUE(health.is_up());
-  EXPECT_EQ(health.to_string(), "UP");
-  EXPECT_EQ(health.next_delay(), 1s) << "between fully up and fully down: fast_interval";
+TEST(Health, IsUpBeforeTheFirstCheckYetNotFully) {
+  const ServerState state = state_of(server(2, 3));
+  EXPECT_TRUE(state.is_up());
+  EXPECT_EQ(state.status(), "UP 1/3");
+  EXPECT_EQ(state.check_delay(), 1s) << "between fully up and fully down: fast_interval";
 }
 
 TEST(Health, WithoutCheckIsAlwaysUp) {
-  const Health health(config::Check{}, TimePoint{});
-  EXPECT_TRUE(health.is_up());
-  EXPECT_FALSE(health.is_checked());
-  EXPECT_EQ(health.to_string(), "no check");
+  const ServerState state = state_of(config::Server{});
+  EXPECT_TRUE(state.is_up());
+  EXPECT_FALSE(state.wants_checks());
+  EXPECT_EQ(state.status(), "no check");
 }
 
 TEST(Health, IntervalsDefaultToInterval) {
-  config::Check plain = check(2, 2);
-  plain.down_interval.reset();
-  plain.fast_interval.reset();
-  Health health(plain, TimePoint{});
-  EXPECT_EQ(health.next_delay(), 10s);
-  health.record(kFail, TimePoint{});
-  EXPECT_EQ(health.next_delay(), 10s);
+  config::Server plain = server(2, 2);
+  plain.check.down_interval.reset();
+  plain.check.fast_interval.reset();
+  ServerState state = state_of(plain);
+  EXPECT_EQ(state.check_delay(), 10s);
+  state.record_check(kFail, TimePoint{});
+  EXPECT_EQ(state.check_delay(), 10s);
 }
 
 TEST(Health, AssumedDownComesBackByPasses) {
-  Health health(check(2, 3), TimePoint{});
-  health.assume_down(TimePoint{} + 1s);
-  EXPECT_FALSE(health.is_up());
-  EXPECT_EQ(health.record(kPass, TimePoint{} + 2s), Transition::none);
-  EXPECT_EQ(health.record(kPass, TimePoint{} + 3s), Transition::came_up);
+  ServerState state = state_of(server(2, 3));
+  state.assume_down(TimePoint{} + 1s);
+  EXPECT_FALSE(state.is_up());
+  EXPECT_TRUE(state.record_check(kPass, TimePoint{} + 2s).empty());
+  EXPECT_FALSE(state.is_up());
+  EXPECT_EQ(state.record_check(kPass, TimePoint{} + 3s).size(), 1U);
+  EXPECT_TRUE(state.is_up());
 }
 
-TEST(Health, CountsFailuresAndTimesDown) {
-  Health health(check(1, 2), TimePoint{});
-  for (const CheckResult& result : {kFail, kFail, kPass, kFail, kFail}) health.record(result, TimePoint{});
-  EXPECT_EQ(health.failed_checks(), 4U);
-  EXPECT_EQ(health.times_down(), 2U);
+TEST(Health, CountsFailuresThatMatterAndTimesDown) {
+  ServerState state = state_of(server(1, 2));
+  for (const CheckResult& result : {kFail, kFail, kPass, kFail, kFail})
+    state.record_check(result, TimePoint{});
+  EXPECT_EQ(state.check().failed_checks(), 3U) << "one fell on a server that was fully down";
+  EXPECT_EQ(state.times_down(), 2U);
+}
+
+TEST(Health, NewBoundsKeepWhatWasCounted) {
+  Health health(true, 2, 3, TimePoint{});
+  health.set_full();
+  health.configure(true, 5, 1);
+  EXPECT_TRUE(health.is_full());
+  health.set_zero();
+  health.configure(true, 1, 1);
+  EXPECT_TRUE(health.is_zero());
+  health.configure(true, 2, 3);
+  health.set_full();
+  health.record(kFail, TimePoint{});
+  health.configure(true, 4, 1);
+  EXPECT_TRUE(health.permits());
+  health.configure(false, 2, 3);
+  health.set_zero();
+  EXPECT_TRUE(health.permits()) << "a check that is not there holds nothing back";
+  health.configure(true, 2, 3);
+  EXPECT_EQ(health.value(), 2) << "a new check starts where a new server does";
 }
 
 TEST(FirstCheckOffset, SpreadsOverTheInterval) {
@@ -136,30 +164,6 @@ TEST(FirstCheckOffset, SpreadsOverTheInterval) {
   EXPECT_EQ(first_check_offset(2s, 10s, 1, 2), 5s) << "a longer own interval is the window";
   EXPECT_EQ(first_check_offset(0ms, 500ms, 1, 2), 250ms) << "no interval of a second or more";
   EXPECT_EQ(first_check_offset(0ms, 0ms, 0, 0), 0ms);
-}
-
-TEST(HealthLog, DownLineHasHaproxysWording) {
-  EXPECT_EQ(down_line({"bk", "b"}, kFail, 1, 0),
-            "Server bk/b is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", check "
-            "duration: 0ms. 1 active and 0 backup servers left. 0 sessions "
-            "active, 0 requeued, "
-            "0 remaining in queue.");
-}
-
-TEST(HealthLog, TimeoutLineNamesTheStepOnly) {
-  const CheckResult timeout{CheckStatus::l4_timeout, " at initial connection step of tcp-check", 2001ms};
-  EXPECT_EQ(down_line({"bk", "b"}, timeout, 0, std::nullopt),
-            "Server bk/b is DOWN, reason: Layer4 timeout, info: \" at initial connection step of "
-            "tcp-check\", check "
-            "duration: 2001ms. 0 active and 0 backup servers left.");
-}
-
-TEST(HealthLog, UpLineHasHaproxysWording) {
-  EXPECT_EQ(up_line({"bk", "b"}, {CheckStatus::l4_ok, "", 0ms}, 2),
-            "Server bk/b is UP, reason: Layer4 check passed, check duration: 0ms. 2 active and 0 backup "
-            "servers online. "
-            "0 sessions requeued, 0 total in queue.");
-  EXPECT_EQ(no_server_line("bk"), "backend bk has no server available!");
 }
 
 }  // namespace

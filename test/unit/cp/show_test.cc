@@ -55,13 +55,17 @@ class ShowTest : public testing::Test {
     gone.draining = true;
   }
 
+  void fail(std::size_t server, CheckStatus status, const char* info, TimePoint now) {
+    controller_.record_check(controller_.servers(0)[server].id(), {status, info, 3ms, 0}, now);
+  }
+
   TimePoint start_{};
   Controller controller_{web(), start_};
   config::DataplaneReport report_;
 };
 
 TEST_F(ShowTest, ServersMergeHealthAndCounters) {
-  controller_.record({0, 0}, {CheckStatus::l4_refused, "Connection refused", 3ms}, start_ + 10s);
+  fail(0, CheckStatus::l4_refused, "Connection refused", start_ + 10s);
   const Json::Value servers = tree_of(servers_json(controller_, report_, {}, start_ + 15s));
   ASSERT_EQ(servers.size(), 4U);
   const Json::Value& a = servers[0];
@@ -80,14 +84,14 @@ TEST_F(ShowTest, ServersMergeHealthAndCounters) {
 TEST_F(ShowTest, ServerUnknownToTheDataPlaneHasZeroCounters) {
   const Json::Value servers = tree_of(servers_json(controller_, report_, {}, start_));
   EXPECT_EQ(servers[1]["endpoint"].asString(), "10.0.0.2:80");
-  EXPECT_EQ(servers[1]["status"].asString(), "UP");
+  EXPECT_EQ(servers[1]["status"].asString(), "UP 1/3");
   EXPECT_EQ(servers[1]["check"]["status"].asString(), "INI");
   EXPECT_EQ(servers[1]["counters"]["connections_current"].asUInt64(), 0U);
 }
 
-TEST_F(ShowTest, WeightZeroIsDrainAndDrainingIsRemoved) {
+TEST_F(ShowTest, WeightZeroIsNoStateAndDrainingIsRemoved) {
   const Json::Value servers = tree_of(servers_json(controller_, report_, {}, start_));
-  EXPECT_EQ(servers[2]["status"].asString(), "DRAIN");
+  EXPECT_EQ(servers[2]["status"].asString(), "no check");
   EXPECT_EQ(servers[2]["check"]["type"].asString(), "none");
   EXPECT_EQ(servers[3]["status"].asString(), "REMOVED");
   EXPECT_EQ(servers[3]["endpoint"].asString(), "10.0.0.99:80");
@@ -106,12 +110,12 @@ TEST_F(ShowTest, ServiceIsDegradedThenDown) {
   Json::Value service = tree_of(services_json(controller_, report_, {}))[0];
   EXPECT_EQ(service["status"].asString(), "UP");
   EXPECT_EQ(service["counters"]["connections_new"].asUInt64(), 42U);
-  controller_.record({0, 0}, {CheckStatus::l4_timeout, "", 1s}, start_);
+  fail(0, CheckStatus::l4_timeout, "", start_);
   service = tree_of(services_json(controller_, report_, {}))[0];
   EXPECT_EQ(service["status"].asString(), "DEGRADED");
   EXPECT_EQ(service["servers_active"].asUInt(), 1U);
   EXPECT_EQ(service["servers_total"].asUInt(), 3U);
-  controller_.record({0, 1}, {CheckStatus::l4_timeout, "", 1s}, start_);
+  fail(1, CheckStatus::l4_timeout, "", start_);
   EXPECT_EQ(tree_of(services_json(controller_, report_, {}))[0]["status"].asString(), "DOWN");
 }
 

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "cp/controller.h"
+#include "cp/dp_link.h"
+
+namespace sluice::cp {
+
+/// Writes the controller's lines to the log, in order; asks the data plane for the numbers that only it
+/// knows. A line waits for them for at most half a second, and goes without them then. Thread: the
+/// io_context's one. Controller and link must outlive the io_context's run.
+class LogWriter {
+ public:
+  LogWriter(const boost::asio::any_io_executor& executor, Controller& controller, const DpLink& link)
+      : controller_(controller), link_(link), wake_(executor, boost::asio::steady_timer::time_point::max()) {}
+
+  /// Runs until the io_context stops.
+  boost::asio::awaitable<void> run();
+  /// There may be new lines.
+  void wake() { wake_.cancel(); }
+  /// Writes what is left, with no numbers: the process ends.
+  void flush();
+
+ private:
+  Controller& controller_;
+  const DpLink& link_;
+  boost::asio::steady_timer wake_;  ///< cancelled by wake(); never expires by itself
+};
+
+}  // namespace sluice::cp
