@@ -173,6 +173,7 @@ SLUICE_EXCHANGED(FlowFilter)
 SLUICE_EXCHANGED(HandshakeCounters)
 SLUICE_EXCHANGED(QueueCounters)
 SLUICE_EXCHANGED(FailureReport)
+SLUICE_EXCHANGED(ReloadReport)
 #undef SLUICE_EXCHANGED
 
 }  // namespace sluice::config

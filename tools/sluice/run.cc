@@ -1,7 +1,6 @@
-#include "tools/sluice/run.h"
-
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -11,11 +10,23 @@
 #include "base/log.h"
 #include "config/parse.h"
 #include "tools/sluice/child.h"
+#include "tools/sluice/command.h"
 #include "tools/sluice/runtime_dir.h"
 #include "tools/sluice/supervisor.h"
 
+/// `sluice run`: checks the configuration, claims the runtime directory, keeps sluice-dp and sluice-cp
+/// running until a signal. The children read `accepted.json` in the runtime directory, a copy of what was
+/// checked: an edit that breaks the file cannot keep a child that has died from coming back. Exit code: 0
+/// when stopped by a signal, 1 when it could not start, with the reason on stderr and nothing left running.
 namespace sluice::cli {
 namespace {
+
+struct RunOptions {
+  std::string config_file;
+  std::filesystem::path runtime_dir;
+  std::string log_level = "info";     ///< handed to the children, too
+  std::filesystem::path libexec_dir;  ///< where sluice-dp and sluice-cp are; empty: looked for
+};
 
 /// The text of a valid configuration file: the children get the bytes that were checked, even if somebody
 /// writes the file right now. Error: what is wrong with it.
@@ -60,17 +71,23 @@ base::Result<void> run(const RunOptions& options) {
 
 }  // namespace
 
-int run_command(const RunOptions& options) {
-  const auto level = base::log::parse_level(options.log_level);
-  if (!level) {
-    fmt::print(stderr, "{}\n", level.error().message);
-    return 2;
-  }
-  base::log::init("sluice", *level);
-  const auto outcome = run(options);
-  if (outcome) return 0;
-  fmt::print(stderr, "{}\n", outcome.error().message);
-  return 1;
+void add_run(CLI::App& app, Invocation& invocation) {
+  CLI::App* command =
+      app.add_subcommand("run", "run the load balancer in the foreground, until SIGTERM or Ctrl-C");
+  const auto options = std::make_shared<RunOptions>();
+  command->add_option("-c,--config", options->config_file, "configuration file")->required();
+  add_runtime_dir(*command, invocation.runtime_dir);
+  command->add_option("--log-level", options->log_level, "debug, info, warn or error")->capture_default_str();
+  command->add_option("--libexec-dir", options->libexec_dir, "directory of sluice-dp and sluice-cp")
+      ->envname("SLUICE_LIBEXEC_DIR");
+  command->callback([options, &invocation] {
+    options->runtime_dir = invocation.runtime_dir;
+    base::log::init("sluice", wanted(base::log::parse_level(options->log_level)));
+    const auto outcome = run(*options);
+    if (outcome) return;
+    fmt::print(stderr, "{}\n", outcome.error().message);
+    invocation.exit_code = 1;
+  });
 }
 
 }  // namespace sluice::cli
