@@ -16,17 +16,17 @@ VERDICTS = {"0": "bad", "1": "good", "2": "unverified", "3": "not present"}
 
 
 class Capture:
-    """tcpdump at a node for as long as the `with` block lasts."""
+    """tcpdump at a node for as long as the `with` block lasts. `only`: a filter in its language."""
 
-    def __init__(self, lab, node, directory, nic="eth0"):
-        self.lab, self.node, self.nic = lab, node, nic
+    def __init__(self, lab, node, directory, nic="eth0", only="ip or ip6"):
+        self.lab, self.node, self.nic, self.only = lab, node, nic, only
         self.file = directory / f"{lab.name}-{node}.pcap"
         self.log = f"tcpdump-{node}.log"
 
     def __enter__(self):
         # Immediate mode: what has arrived is in the file by the time tcpdump is told to end.
         self.process = self.lab.start(self.node, "tcpdump", "-i", self.nic, "-n", "--immediate-mode", "-B", "131072", "-s", "2048", "-Z", "root",
-                                      "-w", self.file, "ip or ip6", log=self.log)
+                                      "-w", self.file, self.only, log=self.log)
         wait_for(lambda: "listening on" in self.lab.read(self.log), f"tcpdump at {self.node}")
         return self
 
@@ -43,6 +43,10 @@ class Capture:
         if done.returncode != 0:
             raise LabError(f"tshark could not read {self.file}: {done.stderr.strip()}")
         return done.stdout.splitlines()
+
+    def packets(self):
+        """The packets in tshark's words."""
+        return self._tshark()
 
     def checksums(self):
         """How many checksums of each protocol tshark found good and bad, as {("tcp", "good"): 1234, …}."""

@@ -3,7 +3,9 @@
 import hashlib
 import os
 import signal
+import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
@@ -11,6 +13,7 @@ from testbed import backends, balancer
 from testbed.lab import ROOT, Lab, LabError, wait_for
 
 PEER = ROOT / "test" / "e2e" / "peer.py"
+STORM = ROOT / "test" / "e2e" / "storm.py"
 PYTHON = "/usr/bin/python3"
 
 
@@ -86,9 +89,41 @@ class Site:
         wait_for(lambda: self.lab.run(node, "ss", "-Hln", transport, f"sport = :{last}").stdout, f"{kind} at {node}")
         return process
 
+    def established(self, node, port):
+        """How many connections of a server at a node are open."""
+        return len(self.lab.run(node, "ss", "-Htn", "state", "established", f"sport = :{port}").stdout.splitlines())
+
     def talk(self, node, *words, timeout=120):
         """Runs a peer client to its end; what it prints, without the line end."""
         return self.lab.run(node, PYTHON, PEER, *words, timeout=timeout).stdout.strip()
+
+
+class Storm:
+    """test/e2e/storm.py's requests from a node, from the start of the `with` block to its end."""
+
+    def __init__(self, site, address, *, port=80, threads=4, node="client"):
+        self.command = (node, PYTHON, STORM, "requests", address, port, threads)
+        self.site, self.requests = site, []
+
+    def __enter__(self):
+        self.process = self.site.lab.start(*self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_):
+        """`requests`: what became of each, in order of their starts."""
+        lines = [line.split() for line in self.process.communicate("", timeout=60)[0].splitlines()]
+        self.requests = sorted((Request(*map(float, line[:3]), *line[3:]) for line in lines), key=lambda request: request.start)
+
+
+@dataclass
+class Request:
+    """One of a storm: Unix time, seconds, "ok" or what went wrong and when, the server that answered."""
+
+    start: float
+    connect: float
+    total: float
+    outcome: str
+    server: str
 
 
 @pytest.fixture
@@ -152,4 +187,4 @@ def tell(text):
     print(text, file=sys.stderr)
 
 
-__all__ = ["LabError", "Site", "tell", "wait_for"]
+__all__ = ["PYTHON", "STORM", "LabError", "Site", "Storm", "tell", "wait_for"]

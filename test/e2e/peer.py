@@ -192,7 +192,7 @@ def until_reset(host, port):
 
 
 def endure(host, port, keepalive=None):
-    with socket.create_connection((host, int(port)), timeout=60) as s:
+    with socket.create_connection((host, int(port)), timeout=20) as s:
         if keepalive:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):

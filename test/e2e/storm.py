@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 
-PATIENCE = 20  # seconds; tells a hang from slowness
+PATIENCE = 8  # seconds; tells a hang from slowness
 
 
 def name_of(error):
@@ -75,7 +75,7 @@ def crowd(host, port, number, hold):
         s.setblocking(False)
         s.connect_ex((host, int(port)))
         selector.register(s, selectors.EVENT_WRITE)
-    give_up = time.monotonic() + 3 * PATIENCE
+    give_up = time.monotonic() + 8 * PATIENCE
     while selector.get_map() and time.monotonic() < give_up:
         for key, events in selector.select(0.01):
             s = key.fileobj

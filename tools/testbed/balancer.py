@@ -84,6 +84,10 @@ class Balancer:
     def cli(self, *words, check=True):
         return self.lab.run("lb", self.program, *words, check=check)
 
+    def order(self, *words, check=True):
+        """A command to the instance that runs: `order("server", "drain", "web/web1")`."""
+        return self.cli(*words, "--runtime-dir", self.runtime, check=check)
+
     def show(self, what, *filters):
         """`sluice show WHAT --json` as a value."""
         text = self.cli("show", what, "--json", "--runtime-dir", self.runtime, *filters).stdout

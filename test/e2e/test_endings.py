@@ -1,0 +1,42 @@
+"""A connection that must end is ended at both ends, by a RST that real sockets take; none is just forgotten.
+
+    client -- sluice -- s1 (witness: says how each connection ended)
+"""
+
+import subprocess
+import time
+
+from conftest import wait_for
+
+# Port of the service: its settings. Clients and server say nothing at all.
+TIMEOUTS = {8001: {"timeouts": {"client": "2s", "server": "1h"}},
+            8002: {"timeouts": {"client": "1h", "server": "2s"}},
+            8003: {"timeouts": {"tunnel": "2s"}},
+            # With keepalives every second.
+            8004: {"timeouts": {"client": "2500ms"}, "idle_refresh": "data"},
+            8005: {"timeouts": {"client": "2500ms"}, "idle_refresh": "any"}}
+
+
+def endure(site, port, *words, family=4):
+    client = site.peer("client", "endure", site.lab.vip(family), port, *words, stdout=subprocess.PIPE, text=True)
+    assert client.stdout.readline() == "open\n"
+    return client
+
+
+def ends_at_server(site, port, server="s1"):
+    lines = site.lab.read(f"peer-{server}-witness-{port}.log").split()
+    return [line for line in lines if line != "open"]
+
+
+def test_idle_connections_are_reset_at_both_ends(site, family):
+    for port in TIMEOUTS:
+        site.listen("s1", "witness", port)
+    site.balance(*[site.service(f"s{port}", family=family, port=port, numbers=[1], **settings) for port, settings in TIMEOUTS.items()])
+    start = time.monotonic()
+    clients = {port: endure(site, port, *([1] if port >= 8004 else []), family=family) for port in TIMEOUTS}
+    for port, client in clients.items():
+        if port != 8005:
+            assert client.stdout.readline().strip() == "ECONNRESET", port
+            wait_for(lambda: ends_at_server(site, port) == ["ECONNRESET"], f"the server's end, port {port}")
+    assert time.monotonic() - start > 2
+    assert clients[8005].poll() is None and ends_at_server(site, 8005) == []  # keepalives keep this one
