@@ -195,6 +195,7 @@ Choice choose_server(const ServiceTables& tables, std::uint16_t service_slot, co
   if (service.choices == nullptr || service.choices->order.empty()) return {};
   Load& load = *worker.load;
   ServiceLoad& of_service = load.services[service_slot];
+  if (!wish.has_waited && of_service.waiting.taken() != 0) return {Choice::Kind::full, wish.only};
   if (!load.open.try_take(tables.maxconn)) return {Choice::Kind::full, wish.only};
   if (!of_service.open.try_take(service.maxconn)) {
     load.open.give_back();
@@ -206,14 +207,6 @@ Choice choose_server(const ServiceTables& tables, std::uint16_t service_slot, co
     load.open.give_back();
   }
   return choice;
-}
-
-bool any_has_room(const ServiceTables& tables, std::uint16_t service_slot, const Load& load,
-                  bool has_waited) noexcept {
-  const Choices* choices = tables.services[service_slot].choices;
-  return choices != nullptr &&
-         std::any_of(choices->servers.begin(), choices->servers.end(),
-                     [&](std::uint16_t server) { return has_room(tables, load, server, has_waited); });
 }
 
 template Choice choose_server(const ServiceTables&, std::uint16_t, const FlowKey<Family::v4>&, const Wish&,

@@ -34,9 +34,4 @@ template <base::Family F>
 [[nodiscard]] Choice choose_server(const ServiceTables& tables, std::uint16_t service, const FlowKey<F>& key,
                                    const Wish& wish, WorkerState& worker) noexcept;
 
-/// Whether any server of the service has room; those that SYNs wait for themselves do not count, unless
-/// `has_waited`.
-[[nodiscard]] bool any_has_room(const ServiceTables& tables, std::uint16_t service, const Load& load,
-                                bool has_waited) noexcept;
-
 }  // namespace sluice::dp

@@ -67,6 +67,10 @@ void Disposer::dispose(std::span<Packet> burst, const Snapshot& snapshot, base::
           drop(packet.mbuf, DropReason::handover_full);
         }
         break;
+      case Verdict::hold:
+        worker_.counters.held.add(1);
+        ::rte_pktmbuf_free(packet.mbuf);
+        break;
       case Verdict::park:
         if (parking_.put(packet.mbuf, since)) {
           worker_.counters.parked.add(1);

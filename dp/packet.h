@@ -21,6 +21,7 @@ enum class Verdict : std::uint8_t {
   pending,    ///< still on its way through the stages
   forward,    ///< to Meta::next_hop
   reflect,    ///< turned round in place by sluice itself: back out of the port that it came in by
+  hold,       ///< a copy is stored (dp/syn_store.h), the frame itself is done with
   park,       ///< until Meta::next_hop's address is known; then the stages run anew
   punt,       ///< the kernel's
   hand_over,  ///< to the worker Meta::owner, which runs the stages anew
@@ -64,6 +65,8 @@ struct Meta {
   // track
   std::uint32_t flow = kNoFlow;
   std::uint16_t next_hop = kNoIndex;
+  // set where a stored SYN is run through the stages anew (dp/admission.h)
+  std::uint16_t syn = kNoIndex;
 };
 
 /// A frame on its way through the stages. `bytes` is the contiguous start of the frame: all headers lie in

@@ -1,6 +1,7 @@
 #include "dp/worker.h"
 
 #include <algorithm>
+#include <cstring>
 #include <ctime>
 
 #include <rte_cycles.h>
@@ -8,6 +9,7 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 
+#include "dp/admission.h"
 #include "dp/flow/flow_life.h"
 
 namespace sluice::dp {
@@ -62,6 +64,7 @@ void Worker::run() noexcept {
     }
     std::uint32_t work = poll_ports(snapshot, now) + poll_workers(snapshot, now);
     expire_flows(snapshot, state_, now, kExpiryBudget);
+    work += run_stored_syns(snapshot, now);
     if (now != last_housekeeping_) housekeeping(snapshot, now);
     work += disposer_.send_own();
     ::rte_rcu_qsbr_quiescent(shared_.quiescence, state_.id);
@@ -128,6 +131,30 @@ void Worker::handle(rte_mbuf** mbufs, std::uint16_t count, Origin origin, const 
   process_burst(burst, origin, snapshot, state_, now);
   disposer_.dispose(burst, snapshot, now);
   disposer_.flush();
+}
+
+/// SYNs that have waited for a place, or for another attempt.
+std::uint32_t Worker::run_stored_syns(const Snapshot& snapshot, base::Tick now) noexcept {
+  std::uint32_t ran = 0;
+  for (; ran < kBurst; ++ran) {
+    const DueSyn due = next_due(snapshot, state_, now);
+    if (due.slot == kNoIndex) break;
+    const StoredSyn& syn = state_.syns.at(due.slot);
+    rte_mbuf* m = ::rte_pktmbuf_alloc(ports_.pool());
+    if (m == nullptr) break;  // for the moment: the SYN stays where it is
+    std::memcpy(::rte_pktmbuf_append(m, syn.length), syn.frame.data(), syn.length);
+    m->port = ports_.ports()[syn.in_port]->ethdevs().front();
+    Packet packet{.bytes = {rte_pktmbuf_mtod(m, std::byte*), m->data_len},
+                  .mbuf = m,
+                  .frame_length = m->pkt_len,
+                  .headroom = m->data_off,
+                  .in_port = syn.in_port,
+                  .meta = {}};
+    run_stored(packet, due, snapshot, state_, now);
+    disposer_.dispose(std::span(&packet, 1), snapshot, now);
+  }
+  if (ran != 0) disposer_.flush();
+  return ran;
 }
 
 /// The tables have changed: what waited for a next hop may go now, or has waited too long.

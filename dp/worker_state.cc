@@ -1,5 +1,6 @@
 #include "dp/worker_state.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice::dp {
@@ -14,6 +15,8 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsi
   if (!v4) return std::move(v4).error();
   auto v6 = FlowTable<base::Family::v6>::create(limits.flows_per_worker, hash, now);
   if (!v6) return std::move(v6).error();
+  auto syns = SynStore::create(std::min(limits.half_open_per_worker, SynStore::kMaxCapacity));
+  if (!syns) return std::move(syns).error();
   auto state = std::unique_ptr<WorkerState>(new WorkerState{
       .id = id,
       .workers = workers,
@@ -21,6 +24,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsi
       .syn_overflow = limits.syn_overflow,
       .flows_v4 = std::move(*v4),
       .flows_v6 = std::move(*v6),
+      .syns = std::move(*syns),
       .servers = std::vector<ServerCounters>(kMaxServers),
       .handshakes = std::vector<ServerHandshakes>(kMaxServers),
       // Workers begin at different places of a service's order, else all would send their first client to one

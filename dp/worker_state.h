@@ -16,6 +16,7 @@
 #include "dp/server_load.h"
 #include "dp/snapshot.h"
 #include "dp/spsc_queue.h"
+#include "dp/syn_store.h"
 
 namespace sluice::dp {
 
@@ -39,6 +40,7 @@ struct WorkerState {
   config::SynOverflow syn_overflow = config::SynOverflow::evict_oldest;
   FlowTable<base::Family::v4> flows_v4;
   FlowTable<base::Family::v6> flows_v6;
+  SynStore syns;
   std::vector<ServerCounters> servers;       ///< by server slot
   std::vector<ServerHandshakes> handshakes;  ///< by server slot
   std::vector<std::uint32_t> cursors;        ///< by service slot: position of the scheduler

@@ -81,7 +81,7 @@ struct FlowDetail {
   std::uint32_t sequence_delta = 0;      ///< added to the client's sequence numbers on the way to the server
   std::array<std::uint32_t, 2> first{};  ///< [direction]: initial sequence number, the client's numbering
   std::uint16_t pool = kNoIndex;         ///< source-port pool that local_port came from
-  std::uint16_t reserved2 = 0;
+  std::uint16_t syn = kNoIndex;          ///< stored copy, while another server may yet be tried
 };
 static_assert(sizeof(FlowDetail) == 32 && std::is_trivially_copyable_v<FlowDetail>);
 

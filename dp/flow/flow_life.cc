@@ -4,8 +4,10 @@
 #include <optional>
 
 #include "base/checksum.h"
+#include "dp/admission.h"
 #include "dp/answer.h"
 #include "dp/choose_server.h"
+#include "dp/flow/attempt.h"
 #include "dp/flow/tcp_track.h"
 #include "dp/own_reset.h"
 
@@ -171,7 +173,10 @@ bool expire(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
   FlowTable<F>& flows = worker.flows<F>();
   Flow<F>& flow = flows.flow(number);
   const Service& service = snapshot.services->services[flow.service];
-  const base::Tick ends = flow.last_seen + idle_timeout_ms(flow.state, service);
+  // An attempt to reach a server has its time, however often the client repeats its SYN meanwhile.
+  const bool connects = flow.state == FlowState::syn_sent;
+  const base::Tick ends =
+      (connects ? flows.detail(number).created : flow.last_seen) + idle_timeout_ms(flow.state, service);
   const bool killed = (flow.flags & Flow<F>::kKilled) != 0;
   if (!killed && !reached(now, ends)) {
     // Every flow comes by here once per turn of the wheel, before 16 bits of the epoch can have come round.
@@ -182,12 +187,15 @@ bool expire(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
     flows.rearm(number, now, ends);
     return true;
   }
+  if (connects && !killed && flows.detail(number).syn != kNoIndex) {
+    return attempt_failed<F>(number, Failure::unanswered, snapshot, worker, now);
+  }
   if (flow.proto == IpProto::tcp && class_of(flow.state) != FlowClass::closed) {
     const ResetResult result = reset_both<F>(number, snapshot, worker, now);
     if (result != ResetResult::done) return result == ResetResult::no_hop;
     (killed ? worker.counters.killed : worker.counters.timed_out).add(1);
   }
-  if (flow.state == FlowState::syn_sent) worker.servers[flow.server_slot].connections_failed.add(1);
+  if (connects && !killed) (void)attempt_failed<F>(number, Failure::unanswered, snapshot, worker, now);
   end_flow<F>(number, snapshot, worker, now);
   return true;
 }
@@ -217,11 +225,13 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
                 base::Tick now) noexcept {
   const ServiceTables& tables = *snapshot.services;
   const Service& service = tables.services[packet.meta.service];
-  const Wish wish{.may_wait = key.proto == IpProto::tcp};
+  const Wish wish = wish_of(packet, tables, worker);
   const Choice choice = choose_server(tables, packet.meta.service, key, wish, worker);
   switch (choice.kind) {
     case Choice::Kind::chosen: break;
-    case Choice::Kind::full: return refuse(packet, DropReason::servers_full, worker, now);
+    case Choice::Kind::full:
+      return key.proto == IpProto::tcp ? hold(packet, choice, tables, worker, now)
+                                       : refuse(packet, DropReason::servers_full, worker, now);
     case Choice::Kind::none:
       return service.refuses ? refuse(packet, DropReason::no_server, worker, now)
                              : packet.drop(DropReason::no_server);
@@ -268,6 +278,7 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   detail.first[index(Direction::to_server)] = first;
   worker.servers[flow.server_slot].connections_new.add(1);
   place.keep();
+  if (flow.proto == IpProto::tcp) keep_syn(packet, service, detail.syn, worker);
   packet.meta.flow = number;
 }
 
@@ -275,7 +286,7 @@ template <Family F>
 void end_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
   FlowTable<F>& flows = worker.flows<F>();
   const Flow<F>& flow = flows.flow(number);
-  const FlowDetail& detail = flows.detail(number);
+  FlowDetail& detail = flows.detail(number);
   PortPool& ports = *snapshot.services->pools[std::size_t{detail.pool} * worker.workers + worker.id];
   const bool server_forgot =
       flow.proto != IpProto::tcp || flow.state == FlowState::reset ||
@@ -286,6 +297,7 @@ void end_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worke
     ports.give_back_lingering(flow.local_port, now,
                               flow.end[index(Direction::to_server)] + detail.sequence_delta);
   }
+  forget_syn(detail.syn, worker);
   if (class_of(flow.state) != FlowClass::closed) count_closed(flow, worker);
   worker.servers[flow.server_slot].connections_ended.add(1);
   flows.erase(number);

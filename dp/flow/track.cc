@@ -1,9 +1,12 @@
 #include "dp/flow/track.h"
 
+#include "dp/admission.h"
 #include "dp/answer.h"
 #include "dp/classify.h"
+#include "dp/flow/attempt.h"
 #include "dp/flow/flow_life.h"
 #include "dp/flow/tcp_track.h"
+#include "dp/own_reset.h"
 
 namespace sluice::dp {
 namespace {
@@ -49,14 +52,51 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
   if (meta.proto == IpProto::udp) {
     return to_client ? packet.drop(DropReason::no_flow) : start_flow<F>(packet, key, snapshot, worker, now);
   }
+  if (!to_client && absorb<F>(packet, key, worker)) return;
   if (meta.tcp_flags.rst()) return packet.drop(DropReason::stray_reset);
   if (!to_client && is_first_syn(meta.tcp_flags)) return start_flow<F>(packet, key, snapshot, worker, now);
   answer_with_reset(packet, DropReason::reset_sent, worker, now);
 }
 
+/// The first word of a server on a flow whose SYN went to it. False: it was a refusal, and the SYN is tried
+/// again; the flow is gone, and so is the packet.
+template <Family F>
+bool first_answer(Packet& packet, std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
+                  base::Tick now) noexcept {
+  const Flow<F>& flow = worker.flows<F>().flow(number);
+  if (flow.state != FlowState::reset) {
+    attempt_answered<F>(flow, worker.flows<F>().detail(number), packet.meta.tcp_flags.syn(), worker);
+    return true;
+  }
+  if (!attempt_failed<F>(number, Failure::refused, snapshot, worker, now)) return true;
+  packet.drop(DropReason::retried);
+  return false;
+}
+
+/// An ICMP error about a known flow: says nothing of the connection's life, but where it comes in answer to
+/// its SYN.
+template <Family F>
+void mind_error(Packet& packet, std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
+                base::Tick now) noexcept {
+  const Flow<F>& flow = worker.flows<F>().flow(number);
+  if (flow.state != FlowState::syn_sent || packet.meta.direction != Direction::to_client) return;
+  if (!says_unreachable<F>(packet, worker.flows<F>().detail(number))) return;
+  if (attempt_failed<F>(number, Failure::unreachable, snapshot, worker, now)) {
+    return packet.drop(DropReason::retried);
+  }
+  // No attempts are left: the client is told at once, in words that end its connection.
+  if (snapshot.services->services[flow.service].retries == 0 || !worker.resets.take(now) ||
+      post_resets<F>(number, ResetTo::client, snapshot, worker, now) != ResetResult::done) {
+    return;
+  }
+  end_flow<F>(number, snapshot, worker, now);
+  packet.drop(DropReason::connect_failed);
+}
+
 /// A packet of a known flow. True when the flow's timer must be set anew.
 template <Family F>
-bool follow(Packet& packet, std::uint32_t number, WorkerState& worker) noexcept {
+bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
+            base::Tick now) noexcept {
   Flow<F>& flow = worker.flows<F>().flow(number);
   const Direction d = packet.meta.direction;
   if (flow.proto == IpProto::udp) {
@@ -67,15 +107,24 @@ bool follow(Packet& packet, std::uint32_t number, WorkerState& worker) noexcept 
   const FlowState before = flow.state;
   const bool changed = track_tcp(flow, worker.flows<F>().detail(number), d,
                                  packet.bytes.subspan(packet.meta.l4_offset), packet.meta.l4_length);
-  if (!changed) return false;
-  ServerCounters& counters = worker.servers[flow.server_slot];
-  if (before == FlowState::syn_sent && flow.state == FlowState::reset && d == Direction::to_client) {
-    counters.connections_failed.add(1);
+  if (!changed) {
+    // The copy is to be what the client sent last: with its numbers and timestamps as they are now.
+    const std::uint16_t syn = worker.flows<F>().detail(number).syn;
+    if (before == FlowState::syn_sent && d == Direction::to_server && is_first_syn(packet.meta.tcp_flags) &&
+        syn != kNoIndex) {
+      (void)worker.syns.replace(syn, packet);
+    }
+    return false;
   }
   const bool was_closed = class_of(before) == FlowClass::closed;
   const bool is_closed = class_of(flow.state) == FlowClass::closed;
   if (!was_closed && is_closed) count_closed(flow, worker);
+  if (before == FlowState::syn_sent) {
+    if (d == Direction::to_client) return first_answer<F>(packet, number, snapshot, worker, now);
+    forget_syn(worker.flows<F>().detail(number).syn, worker);  // the client has given up
+  }
   if (was_closed && !is_closed) {  // the server took a new SYN on it: another connection in the same record
+    ServerCounters& counters = worker.servers[flow.server_slot];
     counters.connections_new.add(1);
     counters.connections_ended.add(1);
     worker.load->take(flow.service, flow.server_slot);
@@ -103,13 +152,13 @@ void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::
   } else {
     meta.flow = found.flow;
     meta.direction = found.direction;
-    if (meta.icmp_error) return;  // says nothing of the connection's life
+    if (meta.icmp_error) return mind_error<F>(packet, found.flow, snapshot, worker, now);
     Flow<F>& flow = flows.flow(found.flow);
     if ((flow.flags & Flow<F>::kOnlyDataCounts) == 0 ||
         moves_data(flow, meta.direction, packet.bytes.subspan(meta.l4_offset), meta.l4_length)) {
       flow.last_seen = now;
     }
-    if (follow<F>(packet, found.flow, worker)) {
+    if (follow<F>(packet, found.flow, snapshot, worker, now)) {
       flow.last_seen = now;
       flows.rearm(found.flow, now,
                   now + idle_timeout_ms(flow.state, snapshot.services->services[flow.service]));

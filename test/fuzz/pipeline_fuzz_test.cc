@@ -147,10 +147,12 @@ TEST(PipelineFuzz, RandomBytes) {
     if (HasFatalFailure()) return;
   }
   finish(b);
-  std::printf("%llu random frames: %llu forwarded, %llu reflected, %llu punted, %llu dropped\n",
-              static_cast<unsigned long long>(frames), static_cast<unsigned long long>(verdicts[1]),
-              static_cast<unsigned long long>(verdicts[2]), static_cast<unsigned long long>(verdicts[4]),
-              static_cast<unsigned long long>(verdicts[6]));
+  const auto count = [&](Verdict v) {
+    return static_cast<unsigned long long>(verdicts[static_cast<std::size_t>(v)]);
+  };
+  std::printf("%llu random frames: %llu forwarded, %llu reflected, %llu held, %llu punted, %llu dropped\n",
+              static_cast<unsigned long long>(frames), count(Verdict::forward), count(Verdict::reflect),
+              count(Verdict::hold), count(Verdict::punt), count(Verdict::drop));
 }
 
 /// A network of few clients, few servers and their flows, all of whose members talk nonsense at times.

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "dp/admission.h"
 #include "dp/flow/flow_life.h"
 #include "test/packet_match.h"
 
@@ -51,6 +52,7 @@ const char* word(Verdict v) {
     case Verdict::pending: return "pending";
     case Verdict::forward: return "forward";
     case Verdict::reflect: return "reflect";
+    case Verdict::hold: return "hold";
     case Verdict::park: return "park";
     case Verdict::punt: return "punt";
     case Verdict::hand_over: return "hand_over";
@@ -149,6 +151,7 @@ Balancer::~Balancer() {
   };
   EXPECT_EQ(sum(load_.servers), load_.open.taken());
   EXPECT_EQ(sum(load_.services), load_.open.taken());
+  expect_stored_syns_add_up();
 }
 
 void Balancer::configure(std::vector<config::ForwardingService> services) {
@@ -164,6 +167,7 @@ base::Result<void> Balancer::try_configure(std::vector<config::ForwardingService
   state_ = std::move(state);
   snapshot_.services = std::move(*tables);
   publish();
+  run_stored();
   return {};
 }
 
@@ -234,6 +238,7 @@ Outcome Balancer::settle_outcome(Frame& frame, unsigned worker) {
       outcome.out = frame.bytes_of(p);
       EXPECT_NE(p.reason, dp::DropReason::none) << "what is answered instead of forwarded is counted too";
       break;
+    case Verdict::hold:
     case Verdict::park:
     case Verdict::punt:
       EXPECT_EQ(frame.bytes_of(p), frame.original) << "changed without being sent: " << outcome;
@@ -265,6 +270,7 @@ std::vector<Outcome> Balancer::burst(const std::vector<Bytes>& frames, Arrival a
     in_flight[i].done = packets[i];
     outcomes.push_back(settle_outcome(in_flight[i], arrival.worker));
   }
+  run_stored();
   empty_outboxes();
   return outcomes;
 }
@@ -276,8 +282,58 @@ void Balancer::advance(std::uint64_t ms, std::uint32_t step_ms) {
     ms -= step;
     do {
       for (const auto& w : workers_) dp::expire_flows(snapshot_, *w, now_, 1U << 20);
-    } while (empty_outboxes() != 0);
+    } while (run_stored() + empty_outboxes() != 0);
   }
+}
+
+/// As the workers do, one SYN each in turn.
+std::uint32_t Balancer::run_stored() {
+  constexpr std::uint32_t kMost = 200'000;
+  std::uint32_t ran = 0;
+  for (std::uint32_t before = ~0U; before != ran;) {
+    before = ran;
+    for (const auto& w : workers_) {
+      const dp::DueSyn due = dp::next_due(snapshot_, *w, now_);
+      if (due.slot == dp::kNoIndex) continue;
+      const auto bytes = w->syns.at(due.slot).bytes();
+      Frame frame(Bytes(bytes.begin(), bytes.end()),
+                  {.worker = w->id, .port = w->syns.at(due.slot).in_port, .segment = 0});
+      ++taken_in_;
+      dp::Packet packet = frame.packet();
+      dp::run_stored(packet, due, snapshot_, *w, now_);
+      frame.done = packet;
+      stored_.push_back(settle_outcome(frame, w->id));
+      ++ran;
+    }
+    if (ran > kMost) {
+      ADD_FAILURE() << "stored SYNs come up again and again";
+      break;
+    }
+  }
+  return ran;
+}
+
+void Balancer::expect_stored_syns_add_up() {
+  std::uint32_t waiting = 0, shared = 0;
+  for (const auto& w : workers_) {
+    std::uint32_t bound = 0;
+    const auto count = [&](const auto& flows) {
+      for (std::uint32_t n = 0; n < flows.used_records(); ++n) {
+        if (flows.flow(n).state != dp::FlowState::unused && flows.detail(n).syn != dp::kNoIndex) ++bound;
+      }
+    };
+    count(w->flows_v4);
+    count(w->flows_v6);
+    EXPECT_EQ(w->syns.used(), w->syns.queued() + bound) << "no stored SYN is forgotten";
+    for (const dp::SynQueue queue : w->syns.active()) {
+      if (dp::is_service_queue(queue) || dp::is_server_queue(queue)) {
+        waiting += static_cast<std::uint32_t>(w->syns.queue(queue).waiting.get());
+      }
+    }
+  }
+  for (const auto& l : load_.services) shared += l.waiting.taken();
+  for (const auto& l : load_.servers) shared += l.waiting.taken();
+  EXPECT_EQ(shared, waiting) << "who waits is counted where all workers see it";
 }
 
 std::uint32_t Balancer::empty_outboxes() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -88,6 +89,8 @@ class Balancer {
   /// The frames that workers have made of their own accord since this was last asked, in order. Each has been
   /// verified by check().
   std::vector<Outcome> take_own();
+  /// What became of stored SYNs whose time has come since this was last asked, in order.
+  std::vector<Outcome> take_stored() { return std::exchange(stored_, {}); }
   /// Workers do not send what is in their outboxes as long as this holds.
   void hold_outboxes(bool hold);
 
@@ -146,6 +149,8 @@ class Balancer {
   void publish();
   Outcome settle_outcome(Frame& frame, unsigned worker);
   std::uint32_t empty_outboxes();
+  std::uint32_t run_stored();
+  void expect_stored_syns_add_up();
 
   std::vector<std::unique_ptr<dp::AdjacencyUse>> hop_use_;
   dp::Load load_;
@@ -166,6 +171,7 @@ class Balancer {
   std::uint64_t handed_over_ = 0;
   std::uint64_t taken_in_ = 0;
   std::vector<Outcome> own_;
+  std::vector<Outcome> stored_;
   bool outboxes_held_ = false;
   std::array<std::uint64_t, 8> verdicts_{};  ///< final ones
 };

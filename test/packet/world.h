@@ -47,6 +47,7 @@ config::ForwardingService web(unsigned servers = 3) {
   s.vip = {Net<F>::vip(), kPort};
   s.local_addresses = {Net<F>::vip()};
   s.source_ports = kSourcePorts;
+  s.retries = 0;  // rows about retries ask for them
   for (unsigned n = 0; n < servers; ++n) s.servers.push_back(server<F>(n));
   return s;
 }
@@ -145,12 +146,7 @@ class Connection {
     const Outcome outcome = balancer_->send(frame, {.worker = worker_, .port = 0, .segment = 0});
     if (!outcome.forwarded()) return outcome;
     const Seen sent = see(frame), got = outcome.seen();
-    if ((sent.flags.bits & (SYN | ACK).bits) == SYN.bits) {
-      local_ = got.from();
-      server_ = number_of_server<F>(got.dst);
-      server_port_ = got.dport;
-      shift_ = got.seq - sent.seq;
-    }
+    if ((sent.flags.bits & (SYN | ACK).bits) == SYN.bits) reached(got, sent.seq);
     EXPECT_EQ(got.from(), local_);
     EXPECT_EQ(got.to(), (base::Endpoint{Net<F>::server(server_), server_port_}));
     EXPECT_EQ(got.src_mac, Balancer::port_mac(1));
@@ -175,12 +171,23 @@ class Connection {
     return outcome;
   }
 
-  /// The handshake.
-  Connection& open() {
-    EXPECT_TRUE(client(SYN).forwarded());
+  /// The SYN that this connection sent with number `isn` has reached a server, later than it was sent.
+  void reached(const Seen& syn, std::uint32_t isn) {
+    local_ = syn.from();
+    server_ = number_of_server<F>(syn.dst);
+    server_port_ = syn.dport;
+    shift_ = syn.seq - isn;
+  }
+  /// The rest of the handshake.
+  void finish_handshake() {
     answer_syn();
     EXPECT_TRUE(client(ACK).forwarded());
     EXPECT_EQ(state(), FlowState::established);
+  }
+  /// The handshake.
+  Connection& open() {
+    EXPECT_TRUE(client(SYN).forwarded());
+    finish_handshake();
     return *this;
   }
   Outcome answer_syn(std::uint32_t isn = kServerIsn) {

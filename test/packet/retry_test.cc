@@ -1,0 +1,450 @@
+// Attempts to reach a server that fail: another gets the SYN, and the client sees nothing of it.
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "test/packet/world.h"
+
+namespace sluice::test {
+namespace {
+
+template <typename T>
+class Retry : public testing::Test {};
+TYPED_TEST_SUITE(Retry, Families);
+
+constexpr std::uint16_t kClientPort = 40'000;
+
+template <Family F>
+config::ForwardingService patient(unsigned servers, std::uint16_t retries = 3, bool redispatch = true) {
+  auto service = web<F>(servers);
+  service.retries = retries;
+  service.redispatch = redispatch;
+  return service;
+}
+
+struct Handshakes {
+  std::uint64_t answered = 0, refused = 0, unreachable = 0, unanswered = 0, retried = 0, redispatched = 0;
+  friend bool operator==(const Handshakes&, const Handshakes&) = default;
+  friend void PrintTo(const Handshakes& h, std::ostream* out) {
+    *out << h.answered << " answered, " << h.refused << " refused, " << h.unreachable << " unreachable, "
+         << h.unanswered << " unanswered, " << h.retried << " retried, " << h.redispatched << " redispatched";
+  }
+};
+
+Handshakes handshakes(Balancer& b, const std::string& server) {
+  Handshakes sum;
+  const std::uint16_t slot = b.server_slot("web", server);
+  for (unsigned w = 0; w < b.workers(); ++w) {
+    const dp::ServerHandshakes& h = b.worker(w).handshakes[slot];
+    sum.answered += h.answered.get();
+    sum.refused += h.refused.get();
+    sum.unreachable += h.unreachable.get();
+    sum.unanswered += h.unanswered.get();
+    sum.retried += h.retried.get();
+    sum.redispatched += h.redispatched.get();
+  }
+  return sum;
+}
+
+std::uint32_t failures_in_row(Balancer& b, const std::string& server) {
+  return b.load().servers[b.server_slot("web", server)].failures_in_row.load();
+}
+
+/// An ICMP error about `frame`, which left for a server.
+template <Family F>
+Bytes unreachable(const Bytes& frame, std::uint8_t v4_code = 3, std::uint8_t v6_code = 4) {
+  const Seen seen = see(frame);
+  const Bytes quote(frame.begin() + 14, frame.end());
+  PacketBuilder p = from_client<F>(Net<F>::router(), seen.src.template as<F>());
+  if constexpr (F == Family::v4) {
+    p.icmp(3, v4_code, 0);
+  } else {
+    p.icmp6(1, v6_code, 0);
+  }
+  return p.raw(quote).bytes();
+}
+
+/// The one SYN that was tried again just now.
+Outcome again(Balancer& b) {
+  const auto stored = b.take_stored();
+  EXPECT_EQ(stored.size(), 1U);
+  return stored.empty() ? Outcome{} : stored[0];
+}
+
+TYPED_TEST(Retry, RefusalIsHiddenAndAnotherServerGetsTheSyn) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const unsigned workers : {1U, 4U}) {
+    Balancer::Options options;
+    options.workers = workers;
+    Balancer b(options);
+    b.configure({patient<F>(2)});
+    for (unsigned n = 0; n < 8; ++n) {
+      Connection<F> c(b, n, kClientPort);
+      c.at_worker(n % workers, (n + 1) % workers);
+      ASSERT_TRUE(c.client(SYN).forwarded());
+      const unsigned refusing = c.server_number();
+      const auto refusing_name = "s" + std::to_string(refusing),
+                 other_name = "s" + std::to_string(1 - refusing);
+      const Handshakes before = handshakes(b, refusing_name);
+      EXPECT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+      const Outcome o = again(b);
+      ASSERT_TRUE(o.forwarded()) << o;
+      EXPECT_EQ(o.seen().seq, Connection<F>::kClientIsn);
+      c.reached(o.seen(), Connection<F>::kClientIsn);
+      EXPECT_EQ(c.server_number(), 1 - refusing);
+      EXPECT_GT(failures_in_row(b, refusing_name), 0U);
+      c.finish_handshake();
+      EXPECT_TRUE(c.client(ACK, 100).forwarded());
+      EXPECT_TRUE(c.server(ACK, 100).forwarded());
+      EXPECT_EQ(handshakes(b, refusing_name).refused, before.refused + 1);
+      EXPECT_EQ(handshakes(b, refusing_name).redispatched, before.redispatched + 1);
+      EXPECT_EQ(failures_in_row(b, other_name), 0U);
+      c.close();
+    }
+    EXPECT_EQ(handshakes(b, "s0").answered + handshakes(b, "s1").answered, 8U);
+    EXPECT_EQ(b.load().open.taken(), 0U);
+  }
+}
+
+TYPED_TEST(Retry, UnreachableIsHiddenLikewise) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  const Outcome syn = c.client(SYN);
+  ASSERT_TRUE(syn.forwarded());
+  EXPECT_TRUE(b.send(unreachable<F>(syn.out), {0, 0, 0}).dropped(DropReason::retried));
+  const Outcome o = again(b);
+  ASSERT_TRUE(o.forwarded());
+  c.reached(o.seen(), Connection<F>::kClientIsn);
+  EXPECT_EQ(c.server_number(), 1U);
+  EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.unreachable = 1, .redispatched = 1}));
+  EXPECT_EQ(b.load().servers[b.server_slot("web", "s0")].last_failure.load(), dp::Failure::unreachable);
+  c.finish_handshake();
+}
+
+TYPED_TEST(Retry, ErrorsThatSayNothingOfTheSynArePassedOn) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  const Outcome syn = c.client(SYN);
+  ASSERT_TRUE(syn.forwarded());
+  Bytes guessed = syn.out;
+  guessed[14 + (F == Family::v4 ? 20 : 40) + 7] ^= std::byte{1};  // another sequence number
+  (void)b.send(unreachable<F>(guessed), {0, 0, 0});
+  if constexpr (F == Family::v4) {
+    EXPECT_TRUE(b.send(unreachable<F>(syn.out, 4), {0, 0, 0}).forwarded()) << "fragmentation needed";
+  }
+  EXPECT_EQ(b.take_stored().size(), 0U);
+  EXPECT_EQ(handshakes(b, "s0"), Handshakes{});
+  c.finish_handshake();
+  EXPECT_TRUE(b.send(unreachable<F>(syn.out), {0, 0, 0}).forwarded()) << "answered meanwhile";
+  EXPECT_EQ(c.state(), FlowState::established);
+}
+
+TYPED_TEST(Retry, SilenceIsAFailureAfterTheConnectTimeoutHoweverOftenTheClientKnocks) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  const PacketBuilder syn = c.client_packet(SYN);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  EXPECT_EQ(c.server_number(), 0U);
+  for (const std::uint32_t pause : {1'000U, 2'000U}) {
+    b.advance(pause, 100);
+    const Outcome repeated = c.send_client(syn);
+    EXPECT_TRUE(repeated.forwarded());
+    EXPECT_EQ(number_of_server<F>(repeated.seen().dst), 0U);
+  }
+  b.advance(1'900, 100);
+  EXPECT_EQ(b.take_stored().size(), 0U);
+  b.advance(400, 100);
+  const Outcome o = again(b);
+  ASSERT_TRUE(o.forwarded());
+  const Connection<F> late = c;
+  c.reached(o.seen(), Connection<F>::kClientIsn);
+  EXPECT_EQ(c.server_number(), 1U);
+  EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.unanswered = 1, .redispatched = 1}));
+
+  // The first server wakes up: nobody is there any more.
+  Connection<F> gone = late;
+  gone.peer_next_ = 9'000;
+  const Outcome answer = gone.server(SYN | ACK);
+  ASSERT_TRUE(answer.reflected());
+  EXPECT_EQ(answer.seen().flags, RST);
+  EXPECT_EQ(answer.seen().seq, gone.next_);
+  EXPECT_EQ(number_of_server<F>(answer.seen().dst), 0U);
+  c.finish_handshake();
+  EXPECT_TRUE(c.client(ACK, 10).forwarded());
+  EXPECT_EQ(c.state(), FlowState::established);
+}
+
+TYPED_TEST(Retry, LastRefusalReachesTheClient) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2, 3)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  for (unsigned attempt = 1; attempt <= 3; ++attempt) {
+    ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried)) << attempt;
+    const Outcome o = again(b);
+    ASSERT_TRUE(o.forwarded());
+    const unsigned before = c.server_number();
+    c.reached(o.seen(), Connection<F>::kClientIsn);
+    EXPECT_EQ(c.server_number(), 1 - before);
+  }
+  const Outcome last = c.server(RST | ACK);
+  ASSERT_TRUE(last.forwarded());
+  EXPECT_EQ(last.seen().flags, RST | ACK);
+  EXPECT_EQ(last.seen().ack, Connection<F>::kClientIsn + 1);
+  EXPECT_EQ(b.take_stored().size(), 0U);
+  EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.refused = 2, .redispatched = 2}));
+  EXPECT_EQ(handshakes(b, "s1"), (Handshakes{.refused = 2, .redispatched = 1}));
+  EXPECT_EQ(b.counts("web", "s0").failed, 2U);
+}
+
+TYPED_TEST(Retry, LastSilenceAndLastErrorEndInAReset) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool silence : {true, false}) {
+    Balancer b;
+    b.configure({patient<F>(2, 1)});
+    Connection<F> c(b, 0, kClientPort);
+    const Outcome syn = c.client(SYN);
+    ASSERT_TRUE(syn.forwarded());
+    const auto fail = [&](const Bytes& frame) {
+      if (silence) {
+        b.advance(5'200, 100);
+      } else {
+        EXPECT_EQ(b.send(unreachable<F>(frame), {0, 0, 0}).verdict, Verdict::drop);
+      }
+    };
+    fail(syn.out);
+    const Outcome second = again(b);
+    ASSERT_TRUE(second.forwarded());
+    EXPECT_EQ(b.take_own().size(), 0U);
+    fail(second.out);
+    EXPECT_EQ(b.take_stored().size(), 0U);
+    const auto own = b.take_own();
+    ASSERT_GE(own.size(), 1U);
+    EXPECT_EQ(own[0].seen().flags, RST | ACK);
+    EXPECT_EQ(own[0].seen().ack, Connection<F>::kClientIsn + 1);
+    EXPECT_EQ(own[0].seen().to(), (base::Endpoint{Net<F>::client(), kClientPort}));
+    EXPECT_EQ(b.flows(), 0U);
+    EXPECT_EQ(failures_in_row(b, "s0"), 1U);
+    EXPECT_EQ(failures_in_row(b, "s1"), 1U);
+  }
+}
+
+TYPED_TEST(Retry, WithoutRedispatchTheSameServerIsTriedAfterASecond) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool single : {true, false}) {  // one server alone: there is nobody else to try
+    Balancer b;
+    b.configure({patient<F>(single ? 1 : 3, 2, single)});
+    Connection<F> c(b, 0, kClientPort);
+    const PacketBuilder syn = c.client_packet(SYN);
+    ASSERT_TRUE(c.client(SYN).forwarded());
+    for (unsigned attempt = 1; attempt <= 2; ++attempt) {
+      ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+      EXPECT_EQ(b.load().open.taken(), 0U) << "the place is free during the pause";
+      b.advance(900, 100);
+      EXPECT_EQ(c.send_client(syn).verdict, Verdict::hold) << "absorbed meanwhile";
+      EXPECT_EQ(b.take_stored().size(), 0U);
+      b.advance(100, 100);
+      const Outcome o = again(b);
+      ASSERT_TRUE(o.forwarded());
+      c.reached(o.seen(), Connection<F>::kClientIsn);
+      EXPECT_EQ(c.server_number(), 0U);
+    }
+    EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.refused = 2, .retried = 2}));
+    EXPECT_TRUE(c.server(RST | ACK).forwarded());
+  }
+}
+
+TYPED_TEST(Retry, PauseIsNoLongerThanTheConnectTimeout) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = patient<F>(1);
+  service.timeouts.connect = config::Milliseconds(300);
+  b.configure({service});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+  b.advance(300, 10);
+  EXPECT_TRUE(again(b).forwarded());
+}
+
+TYPED_TEST(Retry, WaitsForTheOtherServersWhereTheyAreFull) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = patient<F>(2);
+  for (auto& s : service.servers) s.maxconn = 1;
+  service.servers[0].maxconn = 2;
+  service.timeouts.queue = config::Milliseconds(60'000);
+  b.configure({service});
+  Connection<F> a(b, 0, kClientPort), busy(b, 1, kClientPort), c(b, 2, kClientPort), d(b, 3, kClientPort);
+  a.open();
+  busy.open();
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  EXPECT_EQ(c.server_number(), 0U);
+  EXPECT_EQ(d.client(SYN).verdict, Verdict::hold);
+  ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+  const auto stored = b.take_stored();
+  ASSERT_EQ(stored.size(), 2U);
+  EXPECT_EQ(stored[0].verdict, Verdict::hold) << "behind the one that waits already";
+  ASSERT_TRUE(stored[1].forwarded());
+  EXPECT_EQ(stored[1].seen().from().address, base::IpAddress(Net<F>::vip()));
+  busy.close();
+  const Outcome o = again(b);
+  ASSERT_TRUE(o.forwarded());
+  c.reached(o.seen(), Connection<F>::kClientIsn);
+  EXPECT_EQ(c.server_number(), 1U);
+  c.finish_handshake();
+}
+
+TYPED_TEST(Retry, AvoidedServerIsBetterThanNone) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = patient<F>(2);
+  service.servers[1].maxconn = 1;
+  b.configure({service});
+  Connection<F> a(b, 0, kClientPort), busy(b, 1, kClientPort), c(b, 2, kClientPort);
+  a.open();
+  busy.open();
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+  const Outcome o = again(b);
+  ASSERT_TRUE(o.forwarded());
+  EXPECT_EQ(number_of_server<F>(o.seen().dst), 0U);
+}
+
+TYPED_TEST(Retry, EveryScheduleAvoidsWhoFailed) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const auto balance : {config::Balance::roundrobin, config::Balance::leastconn, config::Balance::random,
+                             config::Balance::first, config::Balance::source, config::Balance::hash}) {
+    Balancer b;
+    auto service = patient<F>(3);
+    service.balance = balance;
+    b.configure({service});
+    for (unsigned n = 0; n < 20; ++n) {
+      Connection<F> c(b, n, kClientPort);
+      ASSERT_TRUE(c.client(SYN).forwarded());
+      const unsigned first = c.server_number();
+      ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+      const Outcome o = again(b);
+      ASSERT_TRUE(o.forwarded());
+      EXPECT_NE(number_of_server<F>(o.seen().dst), first);
+    }
+  }
+}
+
+TYPED_TEST(Retry, IllegalResetIsNoRefusal) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  EXPECT_TRUE(c.send_server(c.server_packet(RST | ACK).ack(4'711)).forwarded());
+  EXPECT_TRUE(c.send_server(c.server_packet(RST).seq(0)).forwarded());
+  EXPECT_EQ(b.take_stored().size(), 0U);
+  EXPECT_EQ(c.state(), FlowState::syn_sent);
+  c.finish_handshake();
+  EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.answered = 1}));
+}
+
+TYPED_TEST(Retry, AnswerOnceGivenIsFinal) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  c.answer_syn();
+  EXPECT_EQ(b.worker().syns.used(), 0U) << "nothing is kept of a SYN that was answered";
+  EXPECT_TRUE(c.server(RST | ACK).forwarded()) << "the client has seen the SYN-ACK";
+  EXPECT_EQ(b.take_stored().size(), 0U);
+}
+
+TYPED_TEST(Retry, ClientThatGivesUpIsNotTriedAgain) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  EXPECT_TRUE(c.client(RST).forwarded());
+  EXPECT_EQ(b.worker().syns.used(), 0U);
+  b.advance(20'000);
+  EXPECT_EQ(b.take_stored().size(), 0U);
+}
+
+TYPED_TEST(Retry, ClientThatBeginsAnewIsTriedWithItsNewNumber) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  Connection<F> anew(b, 0, kClientPort, 900'000);
+  ASSERT_TRUE(anew.client(SYN).forwarded());
+  ASSERT_TRUE(anew.server(RST | ACK).dropped(DropReason::retried));
+  const Outcome o = again(b);
+  ASSERT_TRUE(o.forwarded());
+  EXPECT_EQ(o.seen().seq, 900'000U);
+}
+
+TYPED_TEST(Retry, RenumberedSynIsTriedInTheClientsOwnNumbers) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = patient<F>(2);
+  service.source_ports = {20'000, 20'000};
+  b.configure({service});
+  // The only port towards server 0 has been used up to a high number, and the server closed first.
+  Connection<F> before(b, 1, kClientPort, 1'000'000);
+  before.open();
+  before.close_by_server();
+  b.advance(15'000);
+  Connection<F> other(b, 2, kClientPort);
+  other.open();  // server 1: goes on
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  ASSERT_EQ(c.server_number(), 0U);
+  EXPECT_NE(c.shift(), 0U);
+  other.close();
+  ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+  const auto stored = b.take_stored();
+  ASSERT_EQ(stored.size(), 1U);
+  ASSERT_TRUE(stored[0].forwarded()) << stored[0];
+  c.reached(stored[0].seen(), Connection<F>::kClientIsn);
+  EXPECT_EQ(c.server_number(), 1U);
+  EXPECT_EQ(c.shift(), 0U) << "there the numbers are new";
+  c.finish_handshake();
+}
+
+TYPED_TEST(Retry, LongSynIsNotKeptAndItsRefusalPasses) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.send_client(c.client_packet(SYN, 200)).forwarded());
+  EXPECT_EQ(b.worker().syns.used(), 0U);
+  c.next_ += 201;
+  EXPECT_TRUE(c.server(RST | ACK).forwarded());
+  EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.refused = 1}));
+}
+
+TYPED_TEST(Retry, ServerThatIsGoneMeanwhileIsNotTriedAgain) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = patient<F>(2, 3, false);
+  b.configure({service});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+  service.servers.erase(service.servers.begin());
+  b.configure({service});
+  b.advance(1'000);
+  const Outcome o = again(b);
+  ASSERT_TRUE(o.forwarded());
+  EXPECT_EQ(number_of_server<F>(o.seen().dst), 1U);
+}
+
+}  // namespace
+}  // namespace sluice::test
