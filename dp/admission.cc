@@ -272,9 +272,12 @@ void run_stored(Packet& packet, const DueSyn& due, const Snapshot& snapshot, Wor
   if (!is_shared(syn.queue)) leave_queue(due.slot, worker);
   packet.meta.syn = due.slot;
   process_burst(std::span(&packet, 1), Origin::worker, snapshot, worker, now);
-  const bool goes_on =
-      syn.state == SynState::bound || (syn.state == SynState::queued && packet.verdict == Verdict::hold);
-  if (!goes_on) discard(due.slot, worker);
+  // It began a flow, or waits on, or has failed at once and is to be tried again; else its way ends here.
+  const bool waits_on =
+      syn.state == SynState::queued && (packet.verdict == Verdict::hold || !is_shared(syn.queue));
+  if (syn.state == SynState::loose || (syn.state == SynState::queued && !waits_on)) {
+    discard(due.slot, worker);
+  }
 }
 
 template bool absorb(Packet&, const FlowKey<Family::v4>&, WorkerState&) noexcept;

@@ -2,6 +2,7 @@
 
 #include "base/checksum.h"
 #include "dp/answer.h"
+#include "dp/flow/attempt.h"
 #include "dp/flow/client_hop.h"
 #include "dp/flow/tcp_options.h"
 #include "dp/icmp_error.h"
@@ -40,6 +41,21 @@ void not_resolved(Packet& packet, const Flow<F>& flow, const Resolution& resolut
   }
 }
 
+/// There is no way to the server, or nobody at its end: while the SYN can be tried elsewhere, the client need
+/// not know.
+template <Family F>
+bool is_tried_again(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+  const std::uint32_t number = packet.meta.flow;
+  if (packet.meta.direction == Direction::to_client || packet.meta.icmp_error ||
+      worker.flows<F>().flow(number).state != FlowState::syn_sent ||
+      worker.flows<F>().detail(number).syn == kNoIndex ||
+      !attempt_failed<F>(number, Failure::unreachable, snapshot, worker, now)) {
+    return false;
+  }
+  packet.drop(DropReason::retried);
+  return true;
+}
+
 /// The adjacency that the packet leaves by; null when the verdict is set.
 template <Family F>
 const Adjacency* next_hop(Packet& packet, Flow<F>& flow, const Snapshot& snapshot, WorkerState& worker,
@@ -63,10 +79,11 @@ const Adjacency* next_hop(Packet& packet, Flow<F>& flow, const Snapshot& snapsho
     case AdjacencyState::reachable: return &adjacency;
     case AdjacencyState::incomplete: packet.verdict = Verdict::park; return nullptr;
     case AdjacencyState::failed:
-      undeliverable(packet, DropReason::neighbour_failed, worker, now);
-      return nullptr;
-    case AdjacencyState::gone: undeliverable(packet, DropReason::no_route, worker, now); return nullptr;
+    case AdjacencyState::gone: break;
   }
+  if (is_tried_again<F>(packet, snapshot, worker, now)) return nullptr;
+  const bool known = adjacency.state == AdjacencyState::failed;
+  undeliverable(packet, known ? DropReason::neighbour_failed : DropReason::no_route, worker, now);
   return nullptr;
 }
 

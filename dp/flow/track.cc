@@ -109,10 +109,9 @@ bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, Work
                                  packet.bytes.subspan(packet.meta.l4_offset), packet.meta.l4_length);
   if (!changed) {
     // The copy is to be what the client sent last: with its numbers and timestamps as they are now.
-    const std::uint16_t syn = worker.flows<F>().detail(number).syn;
-    if (before == FlowState::syn_sent && d == Direction::to_server && is_first_syn(packet.meta.tcp_flags) &&
-        syn != kNoIndex) {
-      (void)worker.syns.replace(syn, packet);
+    if (before == FlowState::syn_sent && d == Direction::to_server && is_first_syn(packet.meta.tcp_flags)) {
+      const std::uint16_t syn = worker.flows<F>().detail(number).syn;
+      if (syn != kNoIndex) (void)worker.syns.replace(syn, packet);
     }
     return false;
   }

@@ -14,9 +14,30 @@
 namespace sluice::test {
 namespace {
 
+/// Few of everything: source ports, places, patience; so that all that can run out does.
 config::ForwardingService small_ports(config::ForwardingService service) {
   service.source_ports = {20'000, 20'019};
+  service.retries = 2;
+  for (std::size_t n = 0; n < service.servers.size(); ++n) {
+    service.servers[n].maxconn = static_cast<std::uint32_t>(3 + n);
+    service.servers[n].maxqueue = 2;
+  }
   return service;
+}
+
+/// Limits, retries and policies as they may stand in any configuration.
+void vary(config::ForwardingService& service, Dice& dice) {
+  if (dice.one_in(3)) service.maxconn = dice.below(8);
+  if (dice.one_in(3)) service.retries = static_cast<std::uint16_t>(dice.below(4));
+  if (dice.one_in(3)) service.redispatch = false;
+  if (dice.one_in(3)) service.no_server = config::NoServer(dice.below(3));
+  if (dice.one_in(3)) service.timeouts.queue = config::Milliseconds(1 + dice.below(60'000));
+  if (dice.one_in(3)) service.timeouts.connect = config::Milliseconds(1 + dice.below(10'000));
+  for (auto& server : service.servers) {
+    server.maxconn = dice.below(6);
+    server.maxqueue = dice.below(3);
+    server.weight = dice.one_in(6) ? 0 : 1 + dice.below(3);
+  }
 }
 
 std::vector<config::ForwardingService> all_services() {
@@ -318,14 +339,21 @@ TEST_P(Sequences, OfFewFlows) {
       for (auto& service : services) {
         if (dice.one_in(2)) service.servers.erase(service.servers.begin());
         if (dice.one_in(4)) service.balance = config::Balance(dice.below(6));
+        vary(service, dice);
       }
       if (dice.one_in(3)) services.erase(services.begin() + dice.below(4));
       b.configure(services);
+      if (dice.one_in(3)) b.set_maxconn(dice.below(12));
+    }
+    if (dice.one_in(20)) {  // hosts come and go
+      b.set_state(static_cast<dp::AdjacencyId>(Balancer::kFirstServer + dice.below(2)),
+                  dice.one_in(2) ? dp::AdjacencyState::reachable : dp::AdjacencyState::failed);
     }
     if (dice.one_in(20)) b.settle();
     if (HasFailure()) return;
   }
   b.configure(all_services());
+  b.set_maxconn(0);
   finish(b);
   std::printf("%u workers: %llu frames of few flows, %llu handed over\n", workers,
               static_cast<unsigned long long>(frames), static_cast<unsigned long long>(b.handed_over()));

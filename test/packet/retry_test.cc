@@ -123,6 +123,51 @@ TYPED_TEST(Retry, UnreachableIsHiddenLikewise) {
   c.finish_handshake();
 }
 
+TYPED_TEST(Retry, ServerWhoseHostIsGoneIsPassedOver) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const auto state : {dp::AdjacencyState::failed, dp::AdjacencyState::gone}) {
+    Balancer b;
+    b.configure({patient<F>(3)});
+    b.set_state(Balancer::kFirstServer, state);
+    b.set_state(Balancer::kFirstServer + 1, state);
+    Connection<F> c(b, 0, kClientPort);
+    EXPECT_TRUE(c.client(SYN).dropped(DropReason::retried));
+    const auto stored = b.take_stored();
+    ASSERT_EQ(stored.size(), 2U);
+    EXPECT_TRUE(stored[0].dropped(DropReason::retried));
+    ASSERT_TRUE(stored[1].forwarded());
+    c.reached(stored[1].seen(), Connection<F>::kClientIsn);
+    EXPECT_EQ(c.server_number(), 2U);
+    c.finish_handshake();
+    EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.unreachable = 1, .redispatched = 1}));
+
+    b.set_state(Balancer::kFirstServer + 2, state);
+    const Outcome all_gone = Connection<F>(b, 1, kClientPort).client(SYN);
+    EXPECT_TRUE(all_gone.dropped(DropReason::retried));
+    const auto last = b.take_stored();
+    ASSERT_EQ(last.size(), 3U) << "four attempts in all";
+    EXPECT_TRUE(last[2].reflected()) << "then the client is told";
+    EXPECT_EQ(last[2].seen().icmp_type, F == Family::v4 ? 3 : 1);
+  }
+}
+
+TYPED_TEST(Retry, SynThatWaitsForALinkAddressGoesElsewhereWhenThereIsNone) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  b.set_state(Balancer::kFirstServer, dp::AdjacencyState::incomplete);
+  Connection<F> c(b, 0, kClientPort);
+  const PacketBuilder syn = c.client_packet(SYN);
+  EXPECT_EQ(c.client(SYN).verdict, Verdict::park);
+  b.set_state(Balancer::kFirstServer, dp::AdjacencyState::failed);
+  EXPECT_TRUE(b.send(syn).dropped(DropReason::retried)) << "as the parked frame, which comes back";
+  const Outcome o = again(b);
+  ASSERT_TRUE(o.forwarded());
+  c.reached(o.seen(), Connection<F>::kClientIsn);
+  EXPECT_EQ(c.server_number(), 1U);
+  c.finish_handshake();
+}
+
 TYPED_TEST(Retry, ErrorsThatSayNothingOfTheSynArePassedOn) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;
