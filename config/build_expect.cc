@@ -64,13 +64,21 @@ base::Result<std::string> pattern_of(Expect::Match match, const std::string& tex
   return bytes_of_hex(text);
 }
 
+/// The keys of `section`: what is said of all of them depends on each.
+std::vector<std::string> keys_of(const Section& section) {
+  std::vector<std::string> keys;
+  for (const std::string& name : section.object.getMemberNames()) keys.push_back(pointer(section.path, name));
+  return keys;
+}
+
 CheckStep read_step(const Section& section, SectionReader& reader) {
   CheckStep step;
   if (!section.object.isObject()) return step;
   constexpr std::array kActions{"connect", "send", "send_binary", "expect"};
   if (std::ranges::count_if(kActions, [&](const char* key) { return section.has(key); }) != 1) {
     reader.refuse(section.path,
-                  "is to hold exactly one of \"connect\", \"send\", \"send_binary\" and \"expect\"");
+                  "is to hold exactly one of \"connect\", \"send\", \"send_binary\" and \"expect\"",
+                  keys_of(section));
     return step;
   }
   if (auto comment = SectionReader::text(section, "comment")) step.comment = *std::move(comment);
@@ -120,7 +128,7 @@ std::optional<Expect> read_expect(const Section& section, SectionReader& reader)
     expect.match = match;
   }
   if (given != 1) {
-    reader.refuse(section.path, "is to hold exactly one of " + all_names<Expect::Match>());
+    reader.refuse(section.path, "is to hold exactly one of " + all_names<Expect::Match>(), keys_of(section));
     return std::nullopt;
   }
   const std::string_view key = name_of(expect.match);

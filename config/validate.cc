@@ -40,6 +40,25 @@ bool is_interface(const Port& port) {
   return port.kind == DeviceKind::af_xdp || port.kind == DeviceKind::af_packet;
 }
 
+/// [domain:]bus:device.function in hexadecimal digits, then perhaps options after a comma.
+bool is_pci_device(std::string_view text) {
+  text = text.substr(0, text.find(','));
+  const auto number = [&text](std::size_t least, std::size_t most) {
+    std::size_t digits = 0;
+    while (digits < text.size() && std::isxdigit(static_cast<unsigned char>(text[digits])) != 0) ++digits;
+    text.remove_prefix(digits);
+    return digits >= least && digits <= most;
+  };
+  const auto sign = [&text](char expected) {
+    const bool there = text.starts_with(expected);
+    if (there) text.remove_prefix(1);
+    return there;
+  };
+  if (std::ranges::count(text, ':') == 2 && !(number(1, 8) && sign(':'))) return false;
+  if (!(number(1, 2) && sign(':') && number(1, 2) && sign('.'))) return false;
+  return text.size() == 1 && text.front() >= '0' && text.front() <= '7';
+}
+
 class Rules {
  public:
   Rules(const Config& config, ProblemList& problems) : config_(config), problems_(problems) {}
@@ -73,6 +92,10 @@ class Rules {
     }
     if (is_interface(port)) {
       if (auto fault = interface_fault(port.argument); !fault.empty()) refuse(device, std::move(fault));
+    }
+    if (port.kind == DeviceKind::pci && !is_pci_device(port.argument)) {
+      refuse(device, in_quotes(device_text(port)) +
+                         " does not hold the address of a PCI device, such as \"pci:0000:01:00.0\"");
     }
     const std::string identity = is_interface(port) ? "interface " + port.argument : device_text(port);
     if (const auto [first, is_new] = devices_.emplace(identity, path); !is_new) {
@@ -197,6 +220,10 @@ class Rules {
                {first->second + "/name"});
       }
       check_host(server.endpoint.address, address);
+      if (server.endpoint.address.is_loopback()) {
+        refuse(address, server.endpoint.address.to_string() +
+                            " is a loopback address: packets for it never leave a host, so none gets there");
+      }
       check_family(server.endpoint.address, address, service, path);
       check_loop(service, server, address, {where + "/port", path + "/port"});
       if (const auto [first, is_new] = endpoints.emplace(server.endpoint, i); !is_new) {

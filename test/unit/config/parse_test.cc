@@ -11,55 +11,16 @@
 
 #include <gtest/gtest.h>
 
+#include "test/unit/config/wrong.h"
+
 namespace sluice::config {
 namespace {
 
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 
-std::vector<std::string> told(const std::string& text) {
-  std::vector<std::string> lines;
-  for (const Diagnostic& diagnostic : parse_config(text).diagnostics)
-    lines.push_back(format(diagnostic, "f"));
-  return lines;
-}
-
-/// A configuration on one line around its own part, so that columns are easy to count.
-std::string around(const std::string& head, const std::string& services) {
-  return R"({"ports":[{"name":"lan","device":"af_xdp:eth0"}],)" + head + "\n\"services\":[" + services + "]}";
-}
-
-/// One broken rule, and the whole of what is told of it.
-struct Row {
-  std::string name;
-  std::string text;
-  std::vector<std::string> diagnostics;
-};
-void PrintTo(const Row& row, std::ostream* out) {
-  *out << row.name;
-}
-
-std::string service(const std::string& more, const std::string& servers = "") {
-  return R"({"name":"web","vip":"192.0.2.10","port":80)" + more + R"(,"servers":[)" + servers + "]}";
-}
-std::string one_service(const std::string& more, const std::string& servers = "") {
-  return around("", service(more, servers));
-}
-std::string dataplane(const std::string& inner) {
-  return around("\n\"dataplane\":{" + inner + "},", "");
-}
-std::string ports(const std::string& inner) {
-  return "{\"ports\":[" + inner + "]}";
-}
-
-class Wrong : public testing::TestWithParam<Row> {};
-
 TEST_P(Wrong, IsToldInFull) {
   EXPECT_THAT(told(GetParam().text), ElementsAreArray(GetParam().diagnostics));
-}
-
-std::string name_of_row(const testing::TestParamInfo<Row>& info) {
-  return info.param.name;
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -468,10 +429,6 @@ TEST(Parse, AServiceWithoutServersIsAllowed) {
   EXPECT_THAT(told(around("", R"({"name":"web","vip":"192.0.2.10","port":80})")), testing::IsEmpty());
 }
 
-TEST(Parse, AServerMayBeOnLoopback) {
-  EXPECT_THAT(told(one_service("", R"({"name":"s","address":"127.0.0.1","port":8080})")), testing::IsEmpty());
-}
-
 TEST(Parse, FewFlowsLowerTheDefaultOfHalfOpenOnes) {
   const Parsed parsed = parse_config(dataplane(R"("flows_per_worker":1000)"));
   EXPECT_TRUE(parsed.valid());
@@ -533,6 +490,29 @@ TEST_F(LoadFile, Directory) {
 
 TEST_F(LoadFile, EmptyFile) {
   EXPECT_THAT(error_of(write("")), HasSubstr("sluice.json:1:1: configuration: is empty"));
+}
+
+TEST_F(LoadFile, LooksAtTheFilesThatChecksName) {
+  const auto with = [](const std::string& settings) {
+    return one_service(",\"check\":{" + settings + "}", R"({"name":"s","address":"192.0.2.11"})");
+  };
+  const std::string missing = (directory_ / "ca.pem").string();
+  const std::string path = write(with(R"("type":"https","ca_file":")" + missing + "\""));
+  EXPECT_EQ(error_of(path),
+            path + ":2:90: service \"web\": check.ca_file: \"" + missing + "\": No such file or directory");
+  EXPECT_TRUE(load_file(path, NamedFiles::trusted)) << "for whom they do not matter";
+  std::ofstream(missing) << "-----BEGIN CERTIFICATE-----";
+  EXPECT_EQ(error_of(path), "");
+
+  const std::string pipe = (directory_ / "pipe").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(error_of(write(with(R"("type":"tls","certificate_file":")" + pipe + "\""))),
+              HasSubstr("check.certificate_file: \"" + pipe + "\": is a pipe, not a file"));
+  EXPECT_THAT(error_of(write(with(R"("type":"external","command":")" + missing + "\""))),
+              HasSubstr("check.command: \"" + missing + "\": is not executable: Permission denied"));
+  EXPECT_THAT(error_of(write(with(R"("type":"external","command":")" + directory_.string() + "\""))),
+              HasSubstr("check.command: \"" + directory_.string() + "\": is not a program"));
+  EXPECT_EQ(error_of(write(with(R"("type":"external","command":"/bin/true")"))), "");
 }
 
 TEST_F(LoadFile, HugeFile) {
