@@ -5,8 +5,10 @@
 #include <optional>
 #include <string_view>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 
+#include "config/check_text.h"
 #include "config/duration.h"
 #include "config/names.h"
 #include "config/suggest.h"
@@ -15,17 +17,28 @@ namespace sluice::config {
 namespace {
 
 template <typename T>
+inline constexpr bool kIsOptional = false;
+template <typename T>
+inline constexpr bool kIsOptional<std::optional<T>> = true;
+
+template <typename T>
 std::string text_of(const T& value) {
   if constexpr (std::same_as<T, bool>) {
     return value ? "true" : "false";
   } else if constexpr (std::unsigned_integral<T>) {
     return std::to_string(value);
   } else if constexpr (std::same_as<T, std::string>) {
-    return in_quotes(value);
+    return payload_text(value);
   } else if constexpr (std::same_as<T, Milliseconds>) {
     return duration_text(value);
-  } else if constexpr (std::same_as<T, std::optional<Milliseconds>>) {
-    return value ? duration_text(*value) : "default";
+  } else if constexpr (kIsOptional<T>) {
+    return value ? text_of(*value) : "default";
+  } else if constexpr (std::same_as<T, Expect>) {
+    return expect_text(value);
+  } else if constexpr (std::same_as<T, std::vector<CheckStep>>) {
+    return steps_text(value);
+  } else if constexpr (std::same_as<T, std::vector<StatusRange>>) {
+    return status_text(value);
   } else if constexpr (std::same_as<T, PortRange>) {
     return std::to_string(value.first) + "-" + std::to_string(value.last);
   } else if constexpr (std::same_as<T, std::vector<base::IpAddress>>) {
@@ -45,10 +58,10 @@ class Members {
   template <typename T>
   Members& add(std::string_view name, const T& from, const T& to) {
     if (from == to) return *this;
-    if (!text_.empty()) text_ += ", ";
-    text_.append(name).append(" ").append(text_of(from)).append(" -> ").append(text_of(to));
+    say(std::string(name).append(" ").append(text_of(from)).append(" -> ").append(text_of(to)));
     return *this;
   }
+  void say(const std::string& text) { text_.append(text_.empty() ? "" : ", ").append(text); }
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
 
  private:
@@ -57,19 +70,55 @@ class Members {
 
 void compare(Members& members, const Timeouts& from, const Timeouts& to) {
   members.add("timeouts.connect", from.connect, to.connect)
+      .add("timeouts.queue", from.queue, to.queue)
       .add("timeouts.client", from.client, to.client)
       .add("timeouts.server", from.server, to.server)
+      .add("timeouts.tunnel", from.tunnel, to.tunnel)
+      .add("timeouts.client_fin", from.client_fin, to.client_fin)
+      .add("timeouts.server_fin", from.server_fin, to.server_fin)
       .add("timeouts.udp", from.udp, to.udp);
 }
 
 void compare(Members& members, const Check& from, const Check& to) {
   members.add("check.type", from.type, to.type)
+      .add("check.address", from.address, to.address)
+      .add("check.port", from.port, to.port)
       .add("check.interval", from.interval, to.interval)
       .add("check.down_interval", from.down_interval, to.down_interval)
       .add("check.fast_interval", from.fast_interval, to.fast_interval)
       .add("check.timeout", from.timeout, to.timeout)
       .add("check.rise", from.rise, to.rise)
-      .add("check.fall", from.fall, to.fall);
+      .add("check.fall", from.fall, to.fall)
+      .add("check.linger", from.linger, to.linger)
+      .add("check.steps", from.steps, to.steps)
+      .add("check.method", from.http.method, to.http.method)
+      .add("check.path", from.http.path, to.http.path)
+      .add("check.host", from.http.host, to.http.host)
+      .add("check.status", from.http.status, to.http.status)
+      .add("check.body", from.http.body, to.http.body)
+      .add("check.verify", from.tls.verify, to.tls.verify)
+      .add("check.ca_file", from.tls.ca_file, to.tls.ca_file)
+      .add("check.certificate_file", from.tls.certificate_file, to.tls.certificate_file)
+      .add("check.key_file", from.tls.key_file, to.tls.key_file)
+      .add("check.sni", from.tls.sni, to.tls.sni)
+      .add("check.query", from.query, to.query)
+      .add("check.query_type", from.query_type, to.query_type)
+      .add("check.send", from.send, to.send)
+      .add("check.expect", from.expect, to.expect)
+      .add("check.command", from.command, to.command);
+}
+
+void compare(Members& members, const Agent& from, const Agent& to) {
+  members.add("agent.port", from.port, to.port)
+      .add("agent.address", from.address, to.address)
+      .add("agent.interval", from.interval, to.interval)
+      .add("agent.send", from.send, to.send);
+}
+
+void compare(Members& members, const Global& from, const Global& to) {
+  members.add("maxconn", from.maxconn, to.maxconn)
+      .add("hard_stop_after", from.hard_stop_after, to.hard_stop_after)
+      .add("spread_checks", from.spread_checks, to.spread_checks);
 }
 
 void compare(Members& members, const Dataplane& from, const Dataplane& to) {
@@ -93,12 +142,28 @@ void compare(Members& members, const Port& from, const Port& to) {
 }
 
 void compare(Members& members, const Server& from, const Server& to) {
-  members.add("address", from.endpoint, to.endpoint).add("weight", from.weight, to.weight);
+  members.add("address", from.endpoint, to.endpoint)
+      .add("weight", from.weight, to.weight)
+      .add("maxconn", from.maxconn, to.maxconn)
+      .add("maxqueue", from.maxqueue, to.maxqueue)
+      .add("slowstart", from.slowstart, to.slowstart)
+      .add("backup", from.backup, to.backup)
+      .add("disabled", from.disabled, to.disabled)
+      .add("observe", from.observe, to.observe)
+      .add("error_limit", from.error_limit, to.error_limit)
+      .add("on_error", from.on_error, to.on_error)
+      .add("on_marked_down", from.on_marked_down, to.on_marked_down)
+      .add("on_marked_up", from.on_marked_up, to.on_marked_up);
   compare(members, from.check, to.check);
+  compare(members, from.agent, to.agent);
 }
 
 void compare(Members& members, const ForwardingServer& from, const ForwardingServer& to) {
-  members.add("address", from.endpoint, to.endpoint).add("weight", from.weight, to.weight);
+  members.add("address", from.endpoint, to.endpoint)
+      .add("weight", from.weight, to.weight)
+      .add("maxconn", from.maxconn, to.maxconn)
+      .add("maxqueue", from.maxqueue, to.maxqueue)
+      .add("shutdown_sessions", from.shutdown_sessions, to.shutdown_sessions);
 }
 
 /// Service and ForwardingService, whose members bear the same names.
@@ -110,14 +175,42 @@ void compare_service(Members& members, const AnyService& from, const AnyService&
       .add("balance", from.balance, to.balance)
       .add("hash_key", from.hash_key, to.hash_key);
   compare(members, from.timeouts, to.timeouts);
+  members.add("idle_refresh", from.idle_refresh, to.idle_refresh)
+      .add("no_server", from.no_server, to.no_server)
+      .add("maxconn", from.maxconn, to.maxconn)
+      .add("retries", from.retries, to.retries)
+      .add("redispatch", from.redispatch, to.redispatch);
+  if constexpr (std::same_as<AnyService, Service>) {
+    members.add("allbackups", from.allbackups, to.allbackups);
+  }
   members.add("local_addresses", from.local_addresses, to.local_addresses)
       .add("source_ports", from.source_ports, to.source_ports);
 }
 
 template <typename T>
-const T* find(const std::vector<T>& all, std::string_view name) {
-  const auto found = std::ranges::find(all, name, &T::name);
-  return found == all.end() ? nullptr : &*found;
+using ByName = std::unordered_map<std::string_view, const T*>;
+
+template <typename T>
+ByName<T> by_name(const std::vector<T>& all) {
+  ByName<T> index;
+  index.reserve(all.size());
+  for (const T& object : all) index.emplace(object.name, &object);
+  return index;
+}
+
+/// Whether those that are in both lists stand in another order. It matters: servers are used in turns, and
+/// some schedulers prefer the first.
+template <typename T>
+bool reordered(const std::vector<T>& from, const std::vector<T>& to) {
+  const auto old = by_name(from);
+  const T* last = nullptr;  // addresses within one vector tell the order
+  for (const T& now : to) {
+    const auto found = old.find(now.name);
+    if (found == old.end()) continue;
+    if (last != nullptr && found->second < last) return true;
+    last = found->second;
+  }
+  return false;
 }
 
 void note(std::vector<Change>& changes, std::string object, const Members& members) {
@@ -129,15 +222,17 @@ void note(std::vector<Change>& changes, std::string object, const Members& membe
 template <typename T, typename Title, typename Summary, typename Changed>
 void diff_lists(std::vector<Change>& changes, const std::vector<T>& from, const std::vector<T>& to,
                 Title title, Summary summary, Changed changed) {
+  const auto old = by_name(from);
   for (const T& now : to) {
-    if (const T* before = find(from, now.name)) {
-      changed(*before, now);
+    if (const auto before = old.find(now.name); before != old.end()) {
+      changed(*before->second, now);
     } else {
       changes.push_back({ChangeKind::added, title(now), summary(now)});
     }
   }
+  const auto kept = by_name(to);
   for (const T& before : from) {
-    if (find(to, before.name) == nullptr) {
+    if (!kept.contains(before.name)) {
       changes.push_back({ChangeKind::removed, title(before), summary(before)});
     }
   }
@@ -156,6 +251,7 @@ void diff_services(std::vector<Change>& changes, const std::vector<AnyService>& 
   diff_lists(changes, from, to, title, summary, [&](const AnyService& before, const AnyService& now) {
     Members members;
     compare_service(members, before, now);
+    if (reordered(before.servers, now.servers)) members.say("servers in another order");
     note(changes, title(now), members);
     const auto server_title = [&](const AnyServer& server) {
       return "server " + in_quotes(now.name + "/" + server.name);
@@ -186,6 +282,9 @@ std::string to_string(const Change& change) {
 
 std::vector<Change> diff(const Config& from, const Config& to) {
   std::vector<Change> changes;
+  Members global;
+  compare(global, from.global, to.global);
+  note(changes, "global", global);
   Members dataplane;
   compare(dataplane, from.dataplane, to.dataplane);
   note(changes, "dataplane", dataplane);
@@ -201,6 +300,10 @@ std::vector<Change> diff(const Config& from, const Config& to) {
 
 std::vector<Change> diff(const ForwardingState& from, const ForwardingState& to) {
   std::vector<Change> changes;
+  Members global;
+  global.add("maxconn", from.maxconn, to.maxconn)
+      .add("hard_stop_after", from.hard_stop_after, to.hard_stop_after);
+  note(changes, "global", global);
   diff_services(changes, from.services, to.services);
   return changes;
 }

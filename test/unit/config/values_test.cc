@@ -67,6 +67,90 @@ TEST(Diff, TellsWhatCameWentAndChanged) {
   EXPECT_TRUE(needs_restart(parsed(kBefore), parsed(kAfter)));
 }
 
+std::string one_server(const std::string& global, const std::string& service, const std::string& server) {
+  return R"({"ports": [{"name": "lan", "device": "af_xdp:eth0"}], "global": {)" + global +
+         R"(}, "services": [{"name": "web", "vip": "192.0.2.10", "port": 80)" + service +
+         R"(, "servers": [{"name": "s", "address": "192.0.2.11")" + server + "}]}]}";
+}
+
+TEST(Diff, NamesEveryKeyThatChanged) {
+  const Config from = parsed(one_server("", "", ""));
+  const Config to = parsed(one_server(
+      R"("maxconn": 9, "hard_stop_after": "1h", "spread_checks": 5)",
+      R"(, "idle_refresh": "data", "no_server": "drop", "maxconn": 8, "retries": 1, "redispatch": false,
+         "allbackups": true, "timeouts": {"queue": "1s", "tunnel": "2s", "client_fin": "3s", "server_fin": "4s"})",
+      R"(, "maxconn": 7, "maxqueue": 6, "slowstart": "60s", "backup": true, "disabled": true, "observe": "layer4",
+         "error_limit": 5, "on_error": "mark-down", "on_marked_down": "shutdown-sessions",
+         "on_marked_up": "shutdown-backup-sessions",
+         "agent": {"port": 9, "address": "192.0.2.99", "interval": "1s", "send": "a\n"},
+         "check": {"type": "https", "port": 81, "address": "192.0.2.98", "method": "HEAD", "path": "/a", "host": "h",
+                   "status": [200, "300-301"], "body": {"regex": "x", "not": true}, "verify": false, "ca_file": "/a",
+                   "certificate_file": "/c", "key_file": "/k", "sni": "i"})"));
+  EXPECT_THAT(
+      texts(diff(from, to)),
+      ElementsAre(
+          "global changed: maxconn 0 -> 9, hard_stop_after default -> 1h, spread_checks 0 -> 5",
+          R"(service "web" changed: timeouts.queue default -> 1s, timeouts.tunnel default -> 2s, )"
+          R"(timeouts.client_fin default -> 3s, timeouts.server_fin default -> 4s, idle_refresh any -> data, )"
+          R"(no_server reset -> drop, maxconn 0 -> 8, retries 3 -> 1, redispatch true -> false, )"
+          R"(allbackups false -> true)",
+          R"(server "web/s" changed: maxconn 0 -> 7, maxqueue 0 -> 6, slowstart 0ms -> 1m, backup false -> true, )"
+          R"(disabled false -> true, observe none -> layer4, error_limit 10 -> 5, on_error fail-check -> mark-down, )"
+          R"(on_marked_down none -> shutdown-sessions, on_marked_up none -> shutdown-backup-sessions, )"
+          R"(check.type none -> https, check.address default -> 192.0.2.98, check.port 0 -> 81, )"
+          R"(check.method "GET" -> "HEAD", check.path "/" -> "/a", check.host "" -> "h", )"
+          R"(check.status [200-399] -> [200 300-301], check.body default -> not regex "x", )"
+          R"(check.verify true -> false, check.ca_file "" -> "/a", check.certificate_file "" -> "/c", )"
+          R"(check.key_file "" -> "/k", check.sni "" -> "i", agent.port 0 -> 9, )"
+          R"(agent.address default -> 192.0.2.99, agent.interval 2s -> 1s, agent.send "" -> 0x610a)"));
+  EXPECT_FALSE(needs_restart(from, to));
+}
+
+TEST(Diff, TellsChecksOfOtherTypesApart) {
+  const auto with = [](const std::string& check) {
+    return parsed(one_server("", "", ", \"check\": {" + check + "}"));
+  };
+  const auto change = [&](const std::string& from, const std::string& to) {
+    return texts(diff(with(from), with(to)));
+  };
+  EXPECT_THAT(change(R"("type": "tcp")", R"("type": "tcp", "linger": true)"),
+              ElementsAre(R"(server "web/s" changed: check.linger false -> true)"));
+  EXPECT_THAT(
+      change(R"("type": "tcp-check")",
+             R"("type": "tcp-check", "steps": [{"connect": {"port": 25, "tls": true, "linger": true}},
+                {"expect": {"string": "220", "min_recv": 3}, "comment": "greeting"}, {"send": "QUIT\r\n"},
+                {"send_binary": "41"}, {"expect": {"binary": "0a"}}])"),
+      ElementsAre(R"(server "web/s" changed: check.steps [] -> [connect port 25 tls linger, )"
+                  R"(expect min_recv 3 string "220" comment "greeting", send 0x515549540d0a, send "A", )"
+                  R"(expect binary 0x0a])"));
+  EXPECT_THAT(change(R"("type": "dns", "query": "a")", R"("type": "dns", "query": "b", "query_type": "NS")"),
+              ElementsAre(R"(server "web/s" changed: check.query "a" -> "b", check.query_type "A" -> "NS")"));
+  EXPECT_THAT(
+      change(R"("type": "udp", "send": "a")", R"("type": "udp", "expect": {"string": "b"})"),
+      ElementsAre(R"(server "web/s" changed: check.send "a" -> "", check.expect default -> string "b")"));
+  EXPECT_THAT(change(R"("type": "external", "command": "/a")", R"("type": "external", "command": "/b")"),
+              ElementsAre(R"(server "web/s" changed: check.command "/a" -> "/b")"));
+}
+
+TEST(Diff, TellsAnotherOrderOfServers) {
+  const auto with = [](const std::string& order) {
+    std::string servers;
+    for (const char name : order) {
+      servers += (servers.empty() ? "" : ",") + std::string(R"({"name": ")") + name +
+                 R"(", "address": "192.0.2.)" + std::to_string(name) + "\"}";
+    }
+    return parsed(R"({"ports": [{"name": "lan", "device": "af_xdp:eth0"}],
+                      "services": [{"name": "web", "vip": "192.0.2.10", "port": 80, "servers": [)" +
+                  servers + "]}]}");
+  };
+  EXPECT_THAT(texts(diff(with("abc"), with("acb"))),
+              ElementsAre(R"(service "web" changed: servers in another order)"));
+  EXPECT_THAT(texts(diff(with("abc"), with("ac"))),
+              ElementsAre(testing::StartsWith(R"(server "web/b" removed)")));
+  EXPECT_THAT(texts(diff(with("ac"), with("abc"))),
+              ElementsAre(testing::StartsWith(R"(server "web/b" added)")));
+}
+
 ForwardingServer weighing(const Server& server, std::uint32_t weight) {
   return {server.name, server.endpoint, weight};
 }
@@ -81,6 +165,15 @@ TEST(Diff, OfForwardingStatesLooksPastTheGeneration) {
   });
   EXPECT_THAT(diff(full, same), IsEmpty());
   EXPECT_THAT(texts(diff(full, down)), ElementsAre(R"(server "web/s2" changed: weight 100 -> 0)"));
+  ForwardingState limited = full;
+  limited.maxconn = 5;
+  limited.services[0].servers[0].maxconn = 3;
+  limited.services[0].servers[0].maxqueue = 2;
+  limited.services[0].servers[0].shutdown_sessions = true;
+  EXPECT_THAT(texts(diff(full, limited)),
+              ElementsAre("global changed: maxconn 0 -> 5",
+                          R"(server "web/s1" changed: maxconn 0 -> 3, maxqueue 0 -> 2, )"
+                          R"(shutdown_sessions false -> true)"));
 }
 
 TEST(Forwarding, CarriesEverythingThatDpNeeds) {
@@ -100,6 +193,23 @@ TEST(Forwarding, CarriesEverythingThatDpNeeds) {
   EXPECT_EQ(web.balance, Balance::first);
   EXPECT_EQ(web.timeouts.udp, Milliseconds(90'000));
   EXPECT_EQ(web.servers[0].weight, 10U);
+}
+
+TEST(Forwarding, CarriesTheLimits) {
+  const Config config = parsed(one_server(
+      R"("maxconn": 9, "hard_stop_after": "1h")",
+      R"(, "idle_refresh": "data", "no_server": "drop", "maxconn": 8, "retries": 1, "redispatch": false)",
+      ""));
+  const auto state = forwarding_of(
+      config, 1, [](const Service&, const Server& server) { return weighing(server, server.weight); });
+  EXPECT_EQ(state.maxconn, 9U);
+  EXPECT_EQ(state.hard_stop_after, Milliseconds(3'600'000));
+  const ForwardingService& web = state.services.at(0);
+  EXPECT_EQ(web.idle_refresh, IdleRefresh::data);
+  EXPECT_EQ(web.no_server, NoServer::drop);
+  EXPECT_EQ(web.maxconn, 8U);
+  EXPECT_EQ(web.retries, 1);
+  EXPECT_FALSE(web.redispatch);
 }
 
 TEST(Duration, ReadsEveryUnit) {
