@@ -28,13 +28,26 @@ ForwardingState example_state() {
   web.timeouts.connect = Milliseconds(1'500);
   web.local_addresses = {*base::IpAddress::parse("192.0.2.2"), *base::IpAddress::parse("192.0.2.3")};
   web.source_ports = {2'000, 3'000};
-  web.servers = {{"s1", at("192.0.2.11:8080"), 100}, {"s2", at("192.0.2.12:8080"), 0}};
+  web.timeouts.queue = Milliseconds(1);
+  web.timeouts.tunnel = Milliseconds(2);
+  web.timeouts.client_fin = Milliseconds(3);
+  web.timeouts.server_fin = Milliseconds(4);
+  web.idle_refresh = IdleRefresh::data;
+  web.no_server = NoServer::drop;
+  web.maxconn = 1'000'000'000;
+  web.retries = 0;
+  web.redispatch = false;
+  web.servers = {{"s1", at("192.0.2.11:8080"), 100, 10, 20, false},
+                 {"s2", at("192.0.2.12:8080"), 0, 0, 0, true}};
   ForwardingService dns;
   dns.name = "dns";
   dns.vip = at("[2001:db8::53]:53");
   dns.protocol = Protocol::udp;
   dns.local_addresses = {*base::IpAddress::parse("2001:db8::53")};
-  return {.generation = 0xffff'ffff'ffff'ffff, .services = {web, dns}};
+  return {.generation = 0xffff'ffff'ffff'ffff,
+          .maxconn = 5,
+          .hard_stop_after = Milliseconds(3'600'000),
+          .services = {web, dns}};
 }
 
 FlowReport example_flow() {
@@ -63,9 +76,15 @@ DataplaneReport example_report() {
   server.next_hop = "02:00:00:00:00:01 via lan";
   server.counters.packets_in = 1ULL << 60;
   server.draining = true;
+  server.maxconn = 250;
+  server.failures_in_row = 3;
+  server.handshakes = {1, 2, 3, 4, 5, 6};
+  server.queue = {7, 8, 9, 10};
   ServiceReport service;
   service.name = "web";
   service.vip = at("192.0.2.10:80");
+  service.handshakes = {11, 12, 13, 14, 15, 16};
+  service.queue = {17, 18, 19, 20};
   service.servers = {server};
   report.services = {service};
   PortReport port;
@@ -106,7 +125,15 @@ TEST(Wire, ReportComesOutAsItWentIn) {
   ASSERT_TRUE(decoded) << decoded.error().message;
   // Text is compared: every member is in it.
   EXPECT_EQ(to_json(*decoded), to_json(report));
-  EXPECT_EQ(decoded->services.at(0).servers.at(0).counters.packets_in, 1ULL << 60);
+  const ServiceReport& service = decoded->services.at(0);
+  EXPECT_EQ(service.handshakes, report.services.at(0).handshakes);
+  EXPECT_EQ(service.queue, report.services.at(0).queue);
+  const ServerReport& server = service.servers.at(0);
+  EXPECT_EQ(server.counters.packets_in, 1ULL << 60);
+  EXPECT_EQ(server.maxconn, 250U);
+  EXPECT_EQ(server.failures_in_row, 3U);
+  EXPECT_EQ(server.handshakes, report.services.at(0).servers.at(0).handshakes);
+  EXPECT_EQ(server.queue, report.services.at(0).servers.at(0).queue);
 }
 
 TEST(Wire, FlowsComeOutAsTheyWentIn) {
@@ -126,6 +153,39 @@ TEST(Wire, FlowsComeOutAsTheyWentIn) {
   const auto reply = decode_flows_reply(encode_flows_reply(list));
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_EQ(to_json(*reply), to_json(list));
+}
+
+TEST(Wire, KillComesOutAsItWentIn) {
+  FlowFilter filter;
+  filter.client = *base::IpAddress::parse("198.51.100.7");
+  filter.client_port = 65'535;
+  filter.state = "established";
+  const auto request = decode_dp_request(encode_request(DpRequest{KillRequest{filter}}));
+  ASSERT_TRUE(request) << request.error().message;
+  const FlowFilter& decoded = std::get<KillRequest>(*request).filter;
+  EXPECT_EQ(decoded.service, std::nullopt);
+  EXPECT_EQ(decoded.client, filter.client);
+  EXPECT_EQ(decoded.client_port, filter.client_port);
+  EXPECT_EQ(decoded.state, filter.state);
+  EXPECT_EQ(*decode_kill_reply(encode_kill_reply(1ULL << 40)), 1ULL << 40);
+  EXPECT_FALSE(decode_kill_reply(R"({"ok":true})"));
+}
+
+TEST(Wire, FailuresComeOutAsTheyWentIn) {
+  const auto request = decode_dp_request(encode_request(DpRequest{FailuresRequest{}}));
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_TRUE(std::holds_alternative<FailuresRequest>(*request));
+  const auto failures =
+      decode_failures_reply(encode_failures_reply({{"web", "s1", at("192.0.2.11:8080"), 5, "refused"}}));
+  ASSERT_TRUE(failures) << failures.error().message;
+  ASSERT_EQ(failures->size(), 1U);
+  EXPECT_EQ(failures->at(0).service, "web");
+  EXPECT_EQ(failures->at(0).server, "s1");
+  EXPECT_EQ(failures->at(0).endpoint, at("192.0.2.11:8080"));
+  EXPECT_EQ(failures->at(0).in_row, 5U);
+  EXPECT_EQ(failures->at(0).last, "refused");
+  EXPECT_TRUE(decode_failures_reply(encode_failures_reply({}))->empty());
+  EXPECT_FALSE(decode_failures_reply(R"({"ok":true,"failures":[{"service":"web"}]})"));
 }
 
 TEST(Wire, SmallRequests) {
@@ -239,6 +299,19 @@ INSTANTIATE_TEST_SUITE_P(
             R"("local_addresses":["192.0.2.1"],"servers":[{"name":"s","endpoint":"192.0.2.2:1",)"
             R"("weight":4294967296}]}]}})",
             "services[0].servers[0].weight: expected a whole number from 0 to 4294967295"},
+        Row{"BadNoServer",
+            R"({"op":"apply","state":{"generation":1,"services":[{"name":"a","vip":"192.0.2.1:1","protocol":"tcp",)"
+            R"("no_server":"wait"}]}})",
+            "services[0].no_server: expected one of \"reset\""},
+        Row{"BadHardStop", R"({"op":"apply","state":{"generation":1,"hard_stop_after":"1h","services":[]}})",
+            "hard_stop_after: "},
+        Row{"RetriesTooMany",
+            R"({"op":"apply","state":{"generation":1,"services":[{"name":"a","vip":"192.0.2.1:1","protocol":"tcp",)"
+            R"("retries":65536}]}})",
+            "services[0].retries: expected a whole number from 0 to 65535"},
+        Row{"KillNothing", R"({"op":"kill"})", "kill: filter: expected an object"},
+        Row{"KillPort", R"({"op":"kill","filter":{"client_port":65536}})",
+            "kill: filter: client_port: expected a whole number"},
         Row{"BadFilter", R"({"op":"flows","filter":{"client":"nobody"}})", "flows: filter: client: "}),
     [](const testing::TestParamInfo<Row>& info) { return info.param.name; });
 
@@ -274,12 +347,14 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Wire, MutatedLinesNeverCrash) {
   std::mt19937 random(20'261'123);
-  const std::vector<std::string> lines{encode_request(ApplyRequest{example_state()}),
-                                       encode_report_reply(example_report()),
-                                       encode_flows_reply({.flows = {example_flow()}, .total = 1}),
-                                       encode_cp_request(ServerRequest{"web", "s1", ServerAction::weight, 5}),
-                                       encode_cp_request(WaitRequest{"web", "s1"}),
-                                       encode_reload_reply({{{ChangeKind::added, "port", "x"}}, "note"})};
+  const std::vector<std::string> lines{
+      encode_request(ApplyRequest{example_state()}),
+      encode_report_reply(example_report()),
+      encode_failures_reply({{"web", "s1", at("192.0.2.11:8080"), 5, "refused"}}),
+      encode_flows_reply({.flows = {example_flow()}, .total = 1}),
+      encode_cp_request(ServerRequest{"web", "s1", ServerAction::weight, 5}),
+      encode_cp_request(WaitRequest{"web", "s1"}),
+      encode_reload_reply({{{ChangeKind::added, "port", "x"}}, "note"})};
   for (int round = 0; round < 5'000; ++round) {
     std::string line = lines[random() % lines.size()];
     for (unsigned n = 1 + random() % 4; n > 0; --n) {
@@ -296,6 +371,8 @@ TEST(Wire, MutatedLinesNeverCrash) {
     }
     (void)decode_report_reply(line);
     (void)decode_flows_reply(line);
+    (void)decode_failures_reply(line);
+    (void)decode_kill_reply(line);
     if (const auto request = decode_cp_request(line)) {
       EXPECT_TRUE(decode_cp_request(encode_cp_request(*request)));
     }
