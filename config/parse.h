@@ -20,8 +20,9 @@ struct Parsed {
   [[nodiscard]] bool valid() const noexcept { return diagnostics.empty(); }
 };
 
-/// Reads a configuration's text. Any bytes are allowed, and harmless.
-[[nodiscard]] Parsed parse_config(std::string_view text, NamedFiles named_files = NamedFiles::trusted);
+/// Reads a configuration's text. Any bytes are allowed, and harmless. `named_files`: trusted for who uses
+/// none of the files that checks name.
+[[nodiscard]] Parsed parse_config(std::string_view text, NamedFiles named_files = NamedFiles::checked);
 
 /// The bytes of a configuration file, which is a regular one. Error: the sentence that says why it cannot be
 /// read.

@@ -248,7 +248,7 @@ TEST(Fuzz, MutatedExamplesAreReadOrExplained) {
   unsigned valid = 0;
   for (int round = 0; round < 20'000; ++round) {
     const std::string text = mutated(texts[random() % texts.size()], random);
-    const Parsed parsed = parse_config(text);
+    const Parsed parsed = parse_config(text, NamedFiles::trusted);
     valid += parsed.valid() ? 1 : 0;
     for (const Diagnostic& diagnostic : parsed.diagnostics) {
       ASSERT_FALSE(diagnostic.object.empty()) << text;
@@ -269,8 +269,8 @@ TEST(Fuzz, BytesWithoutSenseAreHarmless) {
   for (int round = 0; round < 5'000; ++round) {
     std::string text(random() % 200, '\0');
     for (char& c : text) c = static_cast<char>(random());
-    EXPECT_FALSE(parse_config(text).valid());
-    EXPECT_FALSE(parse_config("{" + text).valid());
+    EXPECT_FALSE(parse_config(text, NamedFiles::trusted).valid());
+    EXPECT_FALSE(parse_config("{" + text, NamedFiles::trusted).valid());
   }
 }
 

@@ -15,7 +15,7 @@ using testing::IsEmpty;
 
 /// The check of the first server of a valid configuration.
 Check check_of(const std::string& text) {
-  const Parsed parsed = parse_config(text);
+  const Parsed parsed = parse_config(text, NamedFiles::trusted);
   EXPECT_THAT(told(text), IsEmpty());
   return parsed.config.services.at(0).servers.at(0).check;
 }

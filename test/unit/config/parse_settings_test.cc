@@ -13,7 +13,7 @@ using testing::IsEmpty;
 
 Config config_of(const std::string& text) {
   EXPECT_THAT(told(text), IsEmpty());
-  return parse_config(text).config;
+  return parse_config(text, NamedFiles::trusted).config;
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -501,6 +501,7 @@ TEST_F(LoadFile, LooksAtTheFilesThatChecksName) {
   EXPECT_EQ(error_of(path),
             path + ":2:90: service \"web\": check.ca_file: \"" + missing + "\": No such file or directory");
   EXPECT_TRUE(load_file(path, NamedFiles::trusted)) << "for whom they do not matter";
+  EXPECT_FALSE(parse_config(*read_file(path)).valid()) << "they matter unless it is said otherwise";
   std::ofstream(missing) << "-----BEGIN CERTIFICATE-----";
   EXPECT_EQ(error_of(path), "");
 

@@ -20,7 +20,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 Config parsed(const std::string& text) {
-  const Parsed result = parse_config(text);
+  const Parsed result = parse_config(text, NamedFiles::trusted);
   for (const Diagnostic& diagnostic : result.diagnostics) ADD_FAILURE() << format(diagnostic, "text");
   return result.config;
 }

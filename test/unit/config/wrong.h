@@ -13,7 +13,7 @@ namespace sluice::config {
 
 inline std::vector<std::string> told(const std::string& text) {
   std::vector<std::string> lines;
-  for (const Diagnostic& diagnostic : parse_config(text).diagnostics)
+  for (const Diagnostic& diagnostic : parse_config(text, NamedFiles::trusted).diagnostics)
     lines.push_back(format(diagnostic, "f"));
   return lines;
 }
