@@ -51,7 +51,7 @@ def server_line(server, check):
 
 def check_lines(check):
     """What HAProxy's backend says about checks of this type."""
-    if check.get("type") in ("tcp", "tcp-check"):
+    if check.get("type") == "tcp-check":
         yield "option tcp-check"
     if check.get("type") == "http":
         yield "option httpchk"
