@@ -44,7 +44,7 @@ struct CheckResult {
   /// empty, may hold any byte that a server sent.
   std::string info;
   config::Milliseconds duration{0};  ///< negative: nothing that took time
-  int answer_code = 0;  ///< HTTP status, or exit code; meaningful where has_answer_code(status)
+  int answer_code = 0;               ///< HTTP status, or exit code; meaningful where has_answer_code(status)
 
   [[nodiscard]] constexpr bool passed() const noexcept {
     return status == CheckStatus::l4_ok || status == CheckStatus::l6_ok || status == CheckStatus::l7_ok ||

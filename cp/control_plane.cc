@@ -20,9 +20,12 @@
 #include "cp/cli_server.h"
 #include "cp/controller.h"
 #include "cp/dp_link.h"
+#include "cp/dp_watch.h"
 #include "cp/health_checks.h"
 #include "cp/log_writer.h"
+#include "cp/reload.h"
 #include "cp/rethrow.h"
+#include "cp/state_keeper.h"
 
 namespace sluice::cp {
 namespace {
@@ -54,6 +57,20 @@ asio::awaitable<void> go_on_with_slow_starts(asio::steady_timer& timer, Controll
   }
 }
 
+asio::awaitable<void> reload_on_hangup(asio::signal_set& hangups, Reload& reload) {
+  for (;;) {
+    co_await hangups.async_wait(asio::as_tuple(asio::use_awaitable));
+    // Its outcome is in the log.
+    static_cast<void>(co_await reload.run());
+  }
+}
+
+/// What the data plane and a state file know comes before what checks find: none begins earlier.
+asio::awaitable<void> check_once_met(DpLink& link, HealthChecks& checks) {
+  co_await link.met();
+  checks.sync();
+}
+
 }  // namespace
 
 base::Result<void> run_control_plane(config::Config config, const std::string& config_name,
@@ -69,18 +86,25 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     signals.async_wait([&io](const boost::system::error_code& error, int) {
       if (!error) io.stop();
     });
+    asio::signal_set hangups(io, SIGHUP);
     auto cli = CliServer::listen(io.get_executor(), runtime_dir / "cp.sock");
     if (!cli) return cli.error();
 
     Controller controller(std::move(config), std::chrono::steady_clock::now());
     DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller);
     LogWriter log(io.get_executor(), controller, link);
+    DpWatch watch(io.get_executor(), controller, link);
     HealthChecks checks(io.get_executor(), controller);
+    StateKeeper keeper(io.get_executor(), controller, runtime_dir / "state.json");
+    Reload reload(controller, link, config_name, runtime_dir, [&] { checks.sync(); });
     asio::steady_timer ticks(io.get_executor());
+    keeper.restore();
     controller.on_change([&] {
       link.wake();
       log.wake();
+      keeper.wake();
       ticks.cancel();
+      for (const ServerId id : controller.take_hurried()) checks.hurry(id);
     });
     ProcessView process;
     process.version = SLUICE_VERSION;
@@ -89,15 +113,20 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
 
     asio::co_spawn(io, link.run(), rethrow);
     asio::co_spawn(io, log.run(), rethrow);
+    asio::co_spawn(io, keeper.run(), rethrow);
+    asio::co_spawn(io, watch.watch_failures(), rethrow);
+    asio::co_spawn(io, watch.watch_generation(), rethrow);
     asio::co_spawn(io, go_on_with_slow_starts(ticks, controller), rethrow);
+    asio::co_spawn(io, reload_on_hangup(hangups, reload), rethrow);
     asio::co_spawn(io, cli->run(controller, link, std::move(process)), rethrow);
-    checks.start();
+    asio::co_spawn(io, check_once_met(link, checks), rethrow);
 
     base::log::info("{} services, {} servers; listening on {}", services, servers,
                     (runtime_dir / "cp.sock").string());
     ::sd_notifyf(0, "READY=1\nSTATUS=%zu services, %zu servers", services, servers);
     io.run();
     log.flush();
+    keeper.save();
     ::sd_notify(0, "STOPPING=1");
     base::log::info("stopping");
     return {};

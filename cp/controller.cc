@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <string_view>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -18,6 +19,12 @@ bool goes_by_connections(const config::Server& server) noexcept {
 /// May be given connections when no server is usable (fail_open): only the operator's word holds it back.
 bool is_eligible(const ServerState& server) noexcept {
   return !server.in_maintenance() && !server.is_drained() && server.user_weight() > 0;
+}
+
+/// What of a server is worth being saved at once.
+auto essence(const ServerState& server) noexcept {
+  return std::tuple(server.operation(), server.in_maintenance(), server.is_drained(), server.check().value(),
+                    server.agent().value(), server.user_weight(), server.user_maxconn());
 }
 
 bool says_the_same(const config::ForwardingState& a, const config::ForwardingState& b) {
@@ -60,7 +67,9 @@ void Controller::change(Place place, Act act) {
   const bool was_usable = server.is_usable();
   const std::uint32_t weight = server.effective_weight();
   const std::uint32_t maxconn = server.effective_maxconn();
+  const auto before_it = essence(server);
   const StateChanges changes = act(server);
+  if (before_it != essence(server)) ++revision_;
   if (server.take_hurry()) hurried_.push_back(server.id());
   if (changes.empty() && weight == server.effective_weight() && maxconn == server.effective_maxconn()) return;
 
@@ -238,6 +247,7 @@ void Controller::replace(config::Config config, TimePoint now) {
   }
   index();
   settle_all();
+  ++revision_;
   publish();
 }
 
@@ -262,6 +272,38 @@ void Controller::reconcile(const config::ForwardingState& running, TimePoint now
   }
   desired_changed_ = false;
   if (on_change_) on_change_();
+}
+
+SavedState Controller::save(Moment now) const {
+  SavedState saved;
+  saved.saved_at = now.wall;
+  saved.servers.reserve(places_.size());
+  for (std::size_t s = 0; s < services_.size(); ++s) {
+    for (const ServerState& server : services_[s].servers) {
+      const config::Server& config = server.config();
+      saved.servers.push_back({config_.services[s].name, config.name, config.endpoint, server.memory(now)});
+    }
+  }
+  return saved;
+}
+
+void Controller::restore(const SavedState& saved, Moment now) {
+  met_data_plane_ = true;
+  const bool fresh = now.wall - saved.saved_at <= std::chrono::milliseconds(kHealthLasts).count();
+  using Names = std::pair<std::string_view, std::string_view>;
+  std::map<Names, const SavedServer*> known;
+  for (const SavedServer& server : saved.servers) known[{server.service, server.server}] = &server;
+  for (std::size_t s = 0; s < services_.size(); ++s) {
+    for (ServerState& server : services_[s].servers) {
+      const auto found = known.find({config_.services[s].name, server.config().name});
+      if (found == known.end() || found->second->endpoint != server.config().endpoint) continue;
+      server.remember(found->second->memory, fresh, now);
+      if (server.next_tick()) ramping_.insert(server.id());
+    }
+    count(services_[s]);
+  }
+  settle_all();
+  desired_changed_ = false;  // nobody has been given a state yet
 }
 
 void Controller::inherit_health(const config::ForwardingState& running, TimePoint now) {
@@ -346,9 +388,10 @@ void Controller::settle_all() {
 void Controller::publish() {
   if (std::exchange(desired_changed_, false)) {
     ++desired_.generation;
-  } else if (log_.empty() && hurried_.empty()) {
+  } else if (log_.empty() && hurried_.empty() && published_revision_ == revision_) {
     return;
   }
+  published_revision_ = revision_;
   if (on_change_) on_change_();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -18,6 +19,7 @@
 #include "config/wire.h"
 #include "cp/health_log.h"
 #include "cp/server_state.h"
+#include "cp/state_file.h"
 
 namespace sluice::cp {
 
@@ -35,7 +37,7 @@ class Controller {
   Controller(config::Config config, TimePoint now);
 
   /// `call` is called at the end of each member function that left something new in desired(), take_log(),
-  /// take_hurried() or unsaved(). It must not call back into the controller's modifying members.
+  /// take_hurried() or revision(). It must not call back into the controller's modifying members.
   void on_change(std::function<void()> call) { on_change_ = std::move(call); }
 
   /// Results of checks and of agents. A server that a reload has removed meanwhile is passed over.
@@ -65,6 +67,14 @@ class Controller {
   /// ours has ended yet), so that a restart of the control plane sends no connection to a server that is
   /// known to be dead.
   void reconcile(const config::ForwardingState& running, TimePoint now);
+
+  /// What is to outlive this process; revision() rises whenever it becomes another one in what matters.
+  [[nodiscard]] SavedState save(Moment now) const;
+  [[nodiscard]] std::uint64_t revision() const noexcept { return revision_; }
+  /// Takes in what the process before knew; to be called before anything else is. What it knew of health is
+  /// passed over when it is older than kHealthLasts. Nothing is inherited from the data plane then.
+  void restore(const SavedState& saved, Moment now);
+  static constexpr std::chrono::minutes kHealthLasts{5};
 
   /// The data plane confirmed that it runs `generation`.
   void acknowledge(std::uint64_t generation) noexcept { acknowledged_ = generation; }
@@ -138,6 +148,7 @@ class Controller {
   std::vector<LogLine> log_;
   std::vector<ServerId> hurried_;
   std::function<void()> on_change_;
+  std::uint64_t revision_ = 0, published_revision_ = 0;
   std::uint64_t acknowledged_ = 0;
   bool met_data_plane_ = false;
 };

@@ -31,7 +31,8 @@ DpLink::DpLink(const asio::any_io_executor& executor, std::filesystem::path sock
     : socket_path_(std::move(socket_path)),
       controller_(controller),
       wake_(executor, asio::steady_timer::time_point::max()),
-      pause_(executor) {}
+      pause_(executor),
+      met_(executor, asio::steady_timer::time_point::max()) {}
 
 asio::awaitable<void> DpLink::run() {
   for (;;) {
@@ -41,10 +42,15 @@ asio::awaitable<void> DpLink::run() {
       const base::Error lost = co_await serve(std::move(*socket));
       connected_ = false;
       controller_.forget_acknowledged();
+      if (trial_ != nullptr) {
+        finish(base::Error{
+            lost.code, fmt::format("the connection to the data plane was lost meanwhile: {}", lost.message)});
+      }
       set_trouble(fmt::format("connection to the data plane lost: {}", lost.message));
     } else {
       set_trouble(fmt::format("the data plane is not there: {}", socket.error().message));
     }
+    set_met();
     pause_.expires_after(kReconnect);
     co_await pause_.async_wait(kAsTuple);
   }
@@ -55,9 +61,19 @@ void DpLink::wake() {
 }
 
 asio::awaitable<base::Error> DpLink::serve(LineSocket socket) {
-  const auto met = co_await reconcile(socket);
-  if (!met) co_return met.error();
+  doubted_ = true;
   for (;;) {
+    if (doubted_) {
+      doubted_ = false;
+      const auto known = co_await reconcile(socket);
+      if (!known) co_return known.error();
+      set_met();
+    }
+    if (trial_ != nullptr) {
+      const auto tried = co_await attempt(socket);
+      if (!tried) co_return tried.error();
+      continue;
+    }
     if (!controller_.in_step()) {
       const auto pushed = co_await push(socket);
       if (!pushed) co_return pushed.error();
@@ -72,6 +88,56 @@ asio::awaitable<base::Error> DpLink::serve(LineSocket socket) {
       co_return base::Error{base::ErrorCode::invalid, "it sent a reply that nothing asked for"};
     }
   }
+}
+
+asio::awaitable<void> DpLink::met() {
+  while (!has_met_) co_await met_.async_wait(kAsTuple);
+}
+
+void DpLink::set_met() {
+  has_met_ = true;
+  met_.cancel();
+}
+
+asio::awaitable<base::Result<bool>> DpLink::change_config(config::Config config) {
+  if (!connected_) {
+    controller_.replace(std::move(config), std::chrono::steady_clock::now());
+    co_return base::Result<bool>(false);
+  }
+  Trial trial{&config, asio::steady_timer(wake_.get_executor(), asio::steady_timer::time_point::max())};
+  trial_ = &trial;
+  wake();
+  while (!trial.outcome) co_await trial.done.async_wait(kAsTuple);
+  co_return std::move(*trial.outcome);
+}
+
+void DpLink::finish(base::Result<bool> outcome) {
+  trial_->outcome.emplace(std::move(outcome));
+  trial_->done.cancel();
+  trial_ = nullptr;
+}
+
+asio::awaitable<base::Result<void>> DpLink::attempt(LineSocket& socket) {
+  config::ForwardingState candidate = controller_.preview(*trial_->config, std::chrono::steady_clock::now());
+  const auto answer = co_await apply(socket, candidate);
+  if (!answer) co_return answer.error();
+  if (!*answer) {
+    finish(base::Error{answer->error().code,
+                       fmt::format("the data plane refused it: {}", answer->error().message)});
+    co_return base::Result<void>{};
+  }
+  // Checks went on meanwhile: what the data plane has now may be behind already, and is then caught up with.
+  const auto now = std::chrono::steady_clock::now();
+  controller_.replace(*trial_->config, now);
+  controller_.reconcile(candidate, now);
+  finish(base::Result<bool>(true));
+  co_return base::Result<void>{};
+}
+
+void DpLink::verify(std::uint64_t generation) {
+  if (!connected_ || controller_.acknowledged() == 0 || generation == controller_.acknowledged()) return;
+  doubted_ = true;
+  wake();
 }
 
 asio::awaitable<base::Result<void>> DpLink::reconcile(LineSocket& socket) {
@@ -94,24 +160,30 @@ asio::awaitable<base::Result<void>> DpLink::reconcile(LineSocket& socket) {
   co_return base::Result<void>{};
 }
 
+asio::awaitable<base::Result<base::Result<std::uint64_t>>> DpLink::apply(LineSocket& socket,
+                                                                         config::ForwardingState state) {
+  using Outcome = base::Result<base::Result<std::uint64_t>>;
+  std::string request = config::encode_request(config::ApplyRequest{std::move(state)});
+  const auto sent = co_await socket.write_line(std::move(request), kAnswer);
+  if (!sent) co_return Outcome(sent.error());
+  const auto line = co_await socket.read_line(kAnswer);
+  if (!line) co_return Outcome(line.error());
+  co_return Outcome(config::decode_apply_reply(*line));
+}
+
 asio::awaitable<base::Result<void>> DpLink::push(LineSocket& socket) {
   const std::uint64_t wanted = controller_.desired().generation;
-  std::string request = config::encode_request(config::ApplyRequest{controller_.desired()});
-  const auto sent = co_await socket.write_line(std::move(request), kAnswer);
-  if (!sent) co_return sent.error();
-  const auto line = co_await socket.read_line(kAnswer);
-  if (!line) co_return line.error();
-  const auto generation = config::decode_apply_reply(*line);
-  if (generation && *generation == wanted) {
+  const auto answer = co_await apply(socket, controller_.desired());
+  if (!answer) co_return answer.error();
+  if (*answer && **answer == wanted) {
     controller_.acknowledge(wanted);
     base::log::debug("data plane runs generation {}", wanted);
     co_return base::Result<void>{};
   }
   // It is alive and says no: the connection stands, and the same state is not sent again in a tight loop.
-  set_trouble(
-      generation
-          ? fmt::format("the data plane acknowledged generation {} in place of {}", *generation, wanted)
-          : fmt::format("the data plane refused generation {}: {}", wanted, generation.error().message));
+  set_trouble(*answer
+                  ? fmt::format("the data plane acknowledged generation {} in place of {}", **answer, wanted)
+                  : fmt::format("the data plane refused generation {}: {}", wanted, answer->error().message));
   pause_.expires_after(kRefusedRetry);
   co_await (pause_.async_wait(kAsTuple) || wake_.async_wait(kAsTuple));
   co_return base::Result<void>{};
@@ -151,6 +223,17 @@ asio::awaitable<base::Result<config::DataplaneReport>> DpLink::report(
 asio::awaitable<base::Result<config::FlowList>> DpLink::flows(const config::FlowFilter& filter,
                                                               std::chrono::milliseconds timeout) const {
   return query<config::FlowList>(config::FlowsRequest{filter}, &config::decode_flows_reply, timeout);
+}
+
+asio::awaitable<base::Result<std::vector<config::FailureReport>>> DpLink::failures(
+    std::chrono::milliseconds timeout) const {
+  return query<std::vector<config::FailureReport>>(config::FailuresRequest{}, &config::decode_failures_reply,
+                                                   timeout);
+}
+
+asio::awaitable<base::Result<std::uint64_t>> DpLink::kill(const config::FlowFilter& filter,
+                                                          std::chrono::milliseconds timeout) const {
+  return query<std::uint64_t>(config::KillRequest{filter}, &config::decode_kill_reply, timeout);
 }
 
 }  // namespace sluice::cp

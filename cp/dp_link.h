@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -37,13 +39,35 @@ class DpLink {
   /// Why the data plane is not connected or does not take the state; empty when all is well.
   [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
 
+  /// Returns once it is known what the data plane runs, or that it is not there.
+  boost::asio::awaitable<void> met();
+
+  /// Gives the controller another configuration, the data plane first: what that refuses leaves everything as
+  /// it was. True: the data plane runs it. False: it is not there, and gets it when it comes. Error: the
+  /// sentence with which it refused. One at a time.
+  boost::asio::awaitable<base::Result<bool>> change_config(config::Config config);
+
   /// Asks the data plane. Error: a sentence that says that it does not answer, and why.
   boost::asio::awaitable<base::Result<config::DataplaneReport>> report(
       std::chrono::milliseconds timeout) const;
   boost::asio::awaitable<base::Result<config::FlowList>> flows(const config::FlowFilter& filter,
                                                                std::chrono::milliseconds timeout) const;
+  boost::asio::awaitable<base::Result<std::vector<config::FailureReport>>> failures(
+      std::chrono::milliseconds timeout) const;
+  boost::asio::awaitable<base::Result<std::uint64_t>> kill(const config::FlowFilter& filter,
+                                                           std::chrono::milliseconds timeout) const;
+
+  /// The data plane says that it runs `generation`: where that is not what it was given, somebody else has
+  /// given it another state, and it is given ours again.
+  void verify(std::uint64_t generation);
 
  private:
+  /// A configuration that waits for the data plane's consent.
+  struct Trial {
+    const config::Config* config;
+    boost::asio::steady_timer done;  ///< cancelled when there is an outcome
+    std::optional<base::Result<bool>> outcome{};
+  };
   template <typename T>
   using Decoder = base::Result<T> (*)(std::string_view);
   template <typename T>
@@ -54,13 +78,24 @@ class DpLink {
   boost::asio::awaitable<base::Result<void>> reconcile(LineSocket& socket);
   /// Sends the desired state and waits for the acknowledgement.
   boost::asio::awaitable<base::Result<void>> push(LineSocket& socket);
+  /// Sends `state`; the generation that it acknowledged. The outer Error: the connection is lost; the inner
+  /// one: it refused.
+  boost::asio::awaitable<base::Result<base::Result<std::uint64_t>>> apply(LineSocket& socket,
+                                                                          config::ForwardingState state);
+  boost::asio::awaitable<base::Result<void>> attempt(LineSocket& socket);
+  void finish(base::Result<bool> outcome);
+  void set_met();
   void set_trouble(std::string sentence);
 
   std::filesystem::path socket_path_;
   Controller& controller_;
   boost::asio::steady_timer wake_;   ///< cancelled by wake(); never expires by itself
   boost::asio::steady_timer pause_;  ///< between attempts
+  boost::asio::steady_timer met_;    ///< cancelled by set_met(); never expires by itself
+  bool has_met_ = false;
   bool connected_ = false;
+  bool doubted_ = false;    ///< what it runs is to be asked again
+  Trial* trial_ = nullptr;  ///< on the stack of change_config()
   std::string trouble_;
 };
 

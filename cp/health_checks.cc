@@ -20,9 +20,10 @@ constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 
 }  // namespace
 
-void HealthChecks::start() {
+void HealthChecks::sync() {
   std::vector<ServerId> ids = controller_.servers();
-  std::erase_if(ids, [this](ServerId id) { return !controller_.find(id)->check().enabled(); });
+  std::erase_if(
+      ids, [this](ServerId id) { return watched_.contains(id) || !controller_.find(id)->check().enabled(); });
   config::Milliseconds smallest{0};
   for (const ServerId id : ids) {
     const auto delay = controller_.find(id)->check_delay();
@@ -31,16 +32,26 @@ void HealthChecks::start() {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto own = controller_.find(ids[i])->check_delay();
     const auto first = first_check_offset(smallest, own, i, ids.size());
+    watched_[ids[i]] = nullptr;
     asio::co_spawn(executor_, watch(ids[i], first), rethrow);
   }
 }
 
+void HealthChecks::hurry(ServerId id) {
+  const auto watched = watched_.find(id);
+  if (watched == watched_.end() || watched->second == nullptr) return;
+  const config::Check& check = controller_.find(id)->config().check;
+  const auto soon = std::chrono::steady_clock::now() + check.fast_interval.value_or(check.interval);
+  if (watched->second->expiry() > soon) watched->second->expires_at(soon);
+}
+
 asio::awaitable<void> HealthChecks::watch(ServerId id, config::Milliseconds first) {
   asio::steady_timer pause(executor_, first);
+  watched_[id] = &pause;
   for (;;) {
-    co_await pause.async_wait(kAsTuple);
+    while (pause.expiry() > std::chrono::steady_clock::now()) co_await pause.async_wait(kAsTuple);
     const ServerState* server = controller_.find(id);
-    if (server == nullptr) co_return;
+    if (server == nullptr || !server->check().enabled()) break;
     if (server->wants_checks()) {
       const config::Check& check = server->config().check;
       const base::Endpoint endpoint = server->config().endpoint;
@@ -48,10 +59,11 @@ asio::awaitable<void> HealthChecks::watch(ServerId id, config::Milliseconds firs
       const CheckResult result = co_await tcp_check(endpoint, timeout);
       controller_.record_check(id, result, std::chrono::steady_clock::now());
       server = controller_.find(id);
-      if (server == nullptr) co_return;
+      if (server == nullptr) break;
     }
     pause.expires_after(server->check_delay());
   }
+  watched_.erase(id);
 }
 
 }  // namespace sluice::cp

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <unordered_map>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "cp/controller.h"
 
@@ -15,14 +18,18 @@ class HealthChecks {
   HealthChecks(boost::asio::any_io_executor executor, Controller& controller)
       : executor_(std::move(executor)), controller_(controller) {}
 
-  /// Starts all of them; they run until the io_context stops.
-  void start();
+  /// Starts checking the servers that are not checked yet; those that are gone end by themselves. Call it at
+  /// the start and after each change of the configuration.
+  void sync();
+  /// The server's next check is to come after check.fast_interval at the latest.
+  void hurry(ServerId id);
 
  private:
   boost::asio::awaitable<void> watch(ServerId id, config::Milliseconds first);
 
   boost::asio::any_io_executor executor_;
   Controller& controller_;
+  std::unordered_map<ServerId, boost::asio::steady_timer*> watched_;  ///< timers on the stack of watch()
 };
 
 }  // namespace sluice::cp

@@ -340,6 +340,76 @@ StateChanges ServerState::configure(config::Server server, config::Balance balan
   return changes;
 }
 
+ServerMemory ServerState::memory(Moment now) const {
+  const auto wall_of = [&now](TimePoint then) {
+    return now.wall - std::chrono::duration_cast<std::chrono::milliseconds>(now.steady - then).count();
+  };
+  ServerMemory memory;
+  memory.operation = operation_;
+  memory.maintenance = maintenance_;
+  memory.drained = drained_;
+  memory.marked_down = marked_down_;
+  memory.checked = check_.enabled();
+  memory.health = static_cast<std::uint32_t>(check_.value());
+  memory.agent = static_cast<std::uint32_t>(agent_.value());
+  memory.failed_checks = check_.failed_checks();
+  memory.times_down = times_down_;
+  memory.downtime_ms = static_cast<std::uint64_t>(downtime_.count());
+  memory.last_change = wall_of(last_change_);
+  memory.last_check = wall_of(check_.last_check());
+  memory.last_result = check_.last_result();
+  memory.weight = weight_override_;
+  memory.maxconn = maxconn_override_;
+  memory.configured_weight = server_.weight;
+  memory.configured_maxconn = server_.maxconn;
+  memory.configured_disabled = server_.disabled;
+  return memory;
+}
+
+void ServerState::remember(const ServerMemory& memory, bool with_health, Moment now) {
+  // A clock that was set back makes nothing lie in the future.
+  const auto steady_of = [&now](WallMs then) {
+    return now.steady - std::chrono::milliseconds(std::max<WallMs>(now.wall - then, 0));
+  };
+  if (memory.configured_weight == server_.weight) weight_override_ = memory.weight;
+  if (memory.configured_maxconn == server_.maxconn) maxconn_override_ = memory.maxconn;
+  drained_ = memory.drained;
+  maintenance_ = memory.configured_disabled == server_.disabled ? memory.maintenance : server_.disabled;
+  times_down_ = memory.times_down;
+  downtime_ = std::chrono::milliseconds(memory.downtime_ms);
+  if (!with_health) {
+    operation_ = Operation::running;
+    check_.set_rise();
+  } else {
+    check_.restore(static_cast<int>(memory.health), memory.failed_checks, memory.last_result,
+                   steady_of(memory.last_check));
+    agent_.restore(static_cast<int>(memory.agent), 0, agent_.last_result(), now.steady);
+    operation_ = memory.operation;
+    marked_down_ = memory.marked_down;
+    last_change_ = steady_of(memory.last_change);
+  }
+  settle_memory(memory.checked, memory.maintenance);
+  recalculate(now.steady);
+}
+
+/// The parts of a memory may not fit one another, or not the configuration as it is now.
+void ServerState::settle_memory(bool was_checked, bool was_in_maintenance) noexcept {
+  if (maintenance_) {
+    operation_ = Operation::stopped;
+    check_.set_zero();
+    return;
+  }
+  const bool held_by_nothing = was_in_maintenance || (was_checked && !check_.enabled());
+  if (operation_ == Operation::stopped && held_by_nothing && agent_.permits())
+    operation_ = Operation::running;
+  if (operation_ == Operation::stopped) {
+    if (check_.enabled() && check_.value() >= check_.rise() && agent_.permits()) check_.set_zero();
+  } else {
+    if (!check_.permits()) check_.set_rise();
+    marked_down_ = false;
+  }
+}
+
 std::optional<std::uint32_t> ServerState::throttle() const noexcept {
   if (operation_ != Operation::starting || drained_ || user_weight() == 0) return std::nullopt;
   return (100 * effective_weight_ + kWeightScale - 1) / (kWeightScale * user_weight());
@@ -378,8 +448,8 @@ std::string ServerState::status() const {
     case Operation::stopped: break;
   }
   if (agent_.enabled() && agent_.is_zero()) return "DOWN (agent)";
-  if (checked && !check_.is_zero()) return counted("DOWN");
-  return "DOWN";
+  const bool going_up = checked ? !check_.is_zero() : agent_.enabled();
+  return going_up ? counted("DOWN") : "DOWN";
 }
 
 }  // namespace sluice::cp

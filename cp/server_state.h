@@ -49,6 +49,36 @@ struct StateChange {
 };
 using StateChanges = std::vector<StateChange>;
 
+/// Milliseconds since 1970: what outlives a process is told in wall-clock time.
+using WallMs = std::int64_t;
+/// One moment on both clocks.
+struct Moment {
+  TimePoint steady;
+  WallMs wall = 0;
+};
+
+/// What of a ServerState outlives the process.
+struct ServerMemory {
+  Operation operation = Operation::running;
+  bool maintenance = false;
+  bool drained = false;
+  bool marked_down = false;
+  bool checked = false;      ///< it had a health check
+  std::uint32_t health = 0;  ///< Health::value() of the check
+  std::uint32_t agent = 0;   ///< and of the agent
+  std::uint64_t failed_checks = 0;
+  std::uint64_t times_down = 0;
+  std::uint64_t downtime_ms = 0;
+  WallMs last_change = 0;
+  WallMs last_check = 0;
+  CheckResult last_result;
+  // What stood in the configuration's place, and what the configuration said then.
+  std::optional<std::uint32_t> weight, maxconn;
+  std::uint32_t configured_weight = 0, configured_maxconn = 0;
+  bool configured_disabled = false;
+  friend bool operator==(const ServerMemory&, const ServerMemory&) = default;
+};
+
 /// What is known of one server and what follows from it: HAProxy's state machine of servers, without I/O or
 /// clock.
 ///
@@ -99,6 +129,12 @@ class ServerState {
   /// The same server by name and endpoint, configured anew. Health, administrative state, overrides and slow
   /// start stay, but an override of what the configuration itself now says differently gives way.
   StateChanges configure(config::Server server, config::Balance balance, TimePoint now);
+
+  [[nodiscard]] ServerMemory memory(Moment now) const;
+  /// Goes on where the process before ended, at its construction; a slow start goes on, too. Where the
+  /// configuration says otherwise than it did then, it wins. Without `with_health` (what was known is too
+  /// old) only what the operator wanted comes back.
+  void remember(const ServerMemory& memory, bool with_health, Moment now);
 
   [[nodiscard]] ServerId id() const noexcept { return id_; }
   [[nodiscard]] const config::Server& config() const noexcept { return server_; }
@@ -173,6 +209,7 @@ class ServerState {
   [[nodiscard]] StateChange change(StateChange::Kind kind) const;
   void add(StateChange::Kind kind, bool was_stopping, const Cause& cause, StateChanges& changes) const;
   void recalculate(TimePoint now) noexcept;
+  void settle_memory(bool was_checked, bool was_in_maintenance) noexcept;
   [[nodiscard]] std::chrono::seconds slowstart() const noexcept;
 
   ServerId id_;

@@ -1,0 +1,77 @@
+#include "cp/reload.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/atomic_file.h"
+#include "base/log.h"
+#include "config/diff.h"
+#include "config/parse.h"
+
+namespace sluice::cp {
+namespace {
+
+namespace asio = boost::asio;
+using Outcome = base::Result<config::ReloadReport>;
+
+/// The changes that only a restart brings about, as a list for a sentence.
+std::string restart_reasons(const std::vector<config::Change>& changes) {
+  std::string list;
+  for (const config::Change& change : changes) {
+    if (change.object != "dataplane" && !change.object.starts_with("port ")) continue;
+    if (!list.empty()) list += "; ";
+    list += config::to_string(change);
+  }
+  return list;
+}
+
+}  // namespace
+
+asio::awaitable<Outcome> Reload::run() {
+  if (under_way_) {
+    co_return Outcome(base::Error{base::ErrorCode::exists, "a reload is under way already: try again"});
+  }
+  under_way_ = true;
+  auto outcome = co_await attempt();
+  under_way_ = false;
+  if (!outcome) base::log::error("the configuration was not reloaded: {}", outcome.error().message);
+  co_return outcome;
+}
+
+asio::awaitable<Outcome> Reload::attempt() {
+  const auto text = config::read_file(file_);
+  if (!text) co_return Outcome(text.error());
+  auto loaded = config::load_text(*text, file_);
+  if (!loaded) co_return Outcome(loaded.error());
+
+  config::ReloadReport report;
+  report.changes = config::diff(controller_.config(), *loaded);
+  if (config::needs_restart(controller_.config(), *loaded)) {
+    co_return Outcome(base::Error{
+        base::ErrorCode::invalid,
+        fmt::format(
+            "ports and data plane settings hold until sluice is restarted, and these differ: {}; restart "
+            "it, or undo this",
+            restart_reasons(report.changes))});
+  }
+  config::Config fresh = std::move(*loaded);
+  const auto changed = co_await link_.change_config(std::move(fresh));
+  if (!changed) co_return Outcome(changed.error());
+  if (!*changed) report.note = "the data plane is not there; it gets the configuration when it comes";
+
+  for (const config::Change& change : report.changes)
+    base::log::info("reload: {}", config::to_string(change));
+  base::log::info("the configuration was reloaded: {} changes", report.changes.size());
+  adopted_();
+  const auto written = base::write_file_atomically(runtime_dir_ / "accepted.json", *text);
+  if (!written) {
+    base::log::error("{}: a process that is restarted begins with the former configuration",
+                     written.error().message);
+    if (!report.note.empty()) report.note += "; ";
+    report.note += fmt::format("it could not be kept for restarts: {}", written.error().message);
+  }
+  co_return Outcome(std::move(report));
+}
+
+}  // namespace sluice::cp
