@@ -1,5 +1,6 @@
 #pragma once
 
+#include "config/build_info.h"
 #include "config/json_fields.h"
 #include "config/wire.h"
 
@@ -229,6 +230,20 @@ void fields(auto& v, Like<Change> auto& change) {
 void fields(auto& v, Like<ReloadReport> auto& report) {
   v.required("changes", report.changes);
   v.optional("note", report.note);
+}
+
+void fields(auto& v, Like<LibraryVersion> auto& library) {
+  v.required("name", library.name);
+  v.optional("built", library.built);
+  v.optional("running", library.running);
+}
+
+void fields(auto& v, Like<BuildInfo> auto& build) {
+  v.required("program", build.program);
+  v.required("version", build.version);
+  v.optional("compiler", build.compiler);
+  v.optional("options", build.options);
+  v.optional("libraries", build.libraries);
 }
 
 }  // namespace sluice::config::json

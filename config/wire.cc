@@ -174,6 +174,7 @@ SLUICE_EXCHANGED(HandshakeCounters)
 SLUICE_EXCHANGED(QueueCounters)
 SLUICE_EXCHANGED(FailureReport)
 SLUICE_EXCHANGED(ReloadReport)
+SLUICE_EXCHANGED(BuildInfo)
 #undef SLUICE_EXCHANGED
 
 }  // namespace sluice::config

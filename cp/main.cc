@@ -1,12 +1,26 @@
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
 #include <CLI/CLI.hpp>
+#include <boost/version.hpp>
 #include <fmt/core.h>
 
 #include "base/log.h"
+#include "config/build_info.h"
 #include "config/parse.h"
+#include "config/wire.h"
 #include "cp/control_plane.h"
+
+namespace {
+
+sluice::config::BuildInfo build() {
+  std::string boost = BOOST_LIB_VERSION;  // "1_81"
+  std::ranges::replace(boost, '_', '.');
+  return sluice::config::this_build("sluice-cp", {{"Boost", boost}, {"CLI11", CLI11_VERSION}});
+}
+
+}  // namespace
 
 /// sluice-cp: the control plane. Exit code: 0 when stopped by a signal, 1 when it could not start, 2 for
 /// wrong usage.
@@ -24,6 +38,13 @@ int main(int argc, char** argv) {
                  "what `sluice show info` calls the file, if not by its own name");
   app.add_option("--runtime-dir", runtime_dir, "directory of the sockets")->capture_default_str();
   app.add_option("--log-level", log_level, "debug, info, warn or error")->capture_default_str();
+  app.add_flag_callback(
+      "--build-info",
+      [] {
+        fmt::print("{}\n", sluice::config::to_json(build()));
+        throw CLI::Success();
+      },
+      "print what this program was built of, as JSON, and exit");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

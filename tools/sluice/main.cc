@@ -19,9 +19,7 @@ int main(int argc, char** argv) {
   cli::add_health(app, invocation);
   cli::add_flow(app, invocation);
   cli::add_wait(app, invocation);
-  app.add_subcommand("version", "print the version")->callback([] {
-    fmt::print("sluice {}\n", SLUICE_VERSION);
-  });
+  cli::add_version(app, invocation);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {
