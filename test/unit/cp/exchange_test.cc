@@ -57,6 +57,17 @@ class FakeDataPlane {
     return state_;
   }
   [[nodiscard]] unsigned applied() const { return applied_; }
+  /// Says no to every state from now on.
+  void refuse(bool refuses) { refuses_ = refuses; }
+  /// Somebody else gives it a state.
+  void overwrite(config::ForwardingState state) {
+    const std::lock_guard lock(mutex_);
+    state_ = std::move(state);
+  }
+  void fail(std::vector<config::FailureReport> failures) {
+    const std::lock_guard lock(mutex_);
+    failures_ = std::move(failures);
+  }
 
  private:
   struct Client {
@@ -69,13 +80,18 @@ class FakeDataPlane {
     if (!request) return config::encode_error_reply(request.error().message);
     const std::lock_guard lock(mutex_);
     if (const auto* apply = std::get_if<config::ApplyRequest>(&*request)) {
+      if (refuses_) return config::encode_error_reply("it has no room");
       state_ = apply->state;
       ++applied_;
       return config::encode_apply_reply(state_.generation);
     }
     if (std::holds_alternative<config::StateRequest>(*request)) return config::encode_state_reply(state_);
     if (std::holds_alternative<config::FlowsRequest>(*request)) return config::encode_flows_reply({});
-    return config::encode_report_reply({});
+    if (std::holds_alternative<config::FailuresRequest>(*request))
+      return config::encode_failures_reply(failures_);
+    config::DataplaneReport report;
+    report.generation = state_.generation;
+    return config::encode_report_reply(report);
   }
   /// False: the client has gone.
   bool take(Client& client) {
@@ -105,6 +121,8 @@ class FakeDataPlane {
   base::Fd listener_;
   mutable std::mutex mutex_;
   config::ForwardingState state_;
+  std::vector<config::FailureReport> failures_;
+  std::atomic<bool> refuses_ = false;
   std::atomic<unsigned> applied_ = 0;
   std::atomic<bool> ending_ = false;
   std::thread thread_;
@@ -265,6 +283,103 @@ TEST_F(ExchangeTest, StopRemovesTheSocket) {
   start();
   stop(SIGTERM);
   EXPECT_FALSE(fs::exists(dir_ / "cp.sock"));
+}
+
+/// Writes the configuration, with the text `from` replaced by `to`.
+void write_config(const fs::path& dir, const std::string& from, const std::string& to) {
+  std::string text = kConfig;
+  if (!from.empty()) text.replace(text.find(from), from.size(), to);
+  std::ofstream(dir / "config.json") << text;
+}
+
+TEST_F(ExchangeTest, HangupReloadsAndKeepsTheTextForRestarts) {
+  const FakeDataPlane dp(path("dp.sock"), {});
+  start();
+  ASSERT_TRUE(eventually([&] { return dp.applied() == 1; })) << log();
+  write_config(dir_, R"({"name": "b", "address": "192.0.2.3"})", R"({"name": "c", "address": "192.0.2.4"})");
+  ::kill(pid_, SIGHUP);
+  ASSERT_TRUE(eventually([&] { return log().find("the configuration was reloaded") != std::string::npos; }))
+      << log();
+  EXPECT_EQ(dp.state().services[0].servers[1].name, "c");
+  EXPECT_THAT(log(), HasSubstr(R"(reload: server "web/c" added)"));
+  EXPECT_THAT(log(), HasSubstr(R"(reload: server "web/b" removed)"));
+  std::ifstream accepted(dir_ / "accepted.json");
+  const std::string text{std::istreambuf_iterator<char>(accepted), {}};
+  EXPECT_THAT(text, HasSubstr(R"("name": "c")"));
+}
+
+TEST_F(ExchangeTest, BrokenFileChangesNothing) {
+  const FakeDataPlane dp(path("dp.sock"), {});
+  start();
+  ASSERT_TRUE(eventually([&] { return dp.applied() == 1; })) << log();
+  write_config(dir_, R"("name": "b")", R"("nam": "b")");
+  ::kill(pid_, SIGHUP);
+  ASSERT_TRUE(eventually([&] { return log().find("was not reloaded") != std::string::npos; })) << log();
+  EXPECT_EQ(dp.applied(), 1U);
+  EXPECT_FALSE(fs::exists(dir_ / "accepted.json"));
+  EXPECT_TRUE(show(config::ShowWhat::info));
+}
+
+TEST_F(ExchangeTest, WhatNeedsARestartIsRefusedByName) {
+  const FakeDataPlane dp(path("dp.sock"), {});
+  start();
+  ASSERT_TRUE(eventually([&] { return dp.applied() == 1; })) << log();
+  write_config(dir_, "af_packet:lan0", "af_packet:lan1");
+  ::kill(pid_, SIGHUP);
+  ASSERT_TRUE(eventually([&] { return log().find("was not reloaded") != std::string::npos; })) << log();
+  EXPECT_THAT(log(), HasSubstr(R"(port "lan")"));
+  EXPECT_EQ(dp.applied(), 1U);
+}
+
+TEST_F(ExchangeTest, StateThatTheDataPlaneRefusesIsNotTakenOver) {
+  FakeDataPlane dp(path("dp.sock"), {});
+  start();
+  ASSERT_TRUE(eventually([&] { return dp.applied() == 1; })) << log();
+  dp.refuse(true);
+  write_config(dir_, R"("name": "b")", R"("name": "c")");
+  ::kill(pid_, SIGHUP);
+  ASSERT_TRUE(eventually([&] { return log().find("was not reloaded") != std::string::npos; })) << log();
+  EXPECT_THAT(log(), HasSubstr("the data plane refused it: "));
+  EXPECT_THAT(log(), HasSubstr("it has no room"));
+  EXPECT_FALSE(fs::exists(dir_ / "accepted.json"));
+  const auto info = show(config::ShowWhat::info);
+  ASSERT_TRUE(info);
+  EXPECT_THAT(*info, HasSubstr(R"("wanted":1)")) << "the former configuration holds";
+}
+
+TEST_F(ExchangeTest, ReloadWithoutADataPlaneReachesItLater) {
+  start();
+  write_config(dir_, R"("name": "b")", R"("name": "c")");
+  ::kill(pid_, SIGHUP);
+  ASSERT_TRUE(eventually([&] { return log().find("the configuration was reloaded") != std::string::npos; }))
+      << log();
+  const FakeDataPlane dp(path("dp.sock"), {});
+  ASSERT_TRUE(eventually([&] { return dp.applied() == 1; })) << log();
+  EXPECT_EQ(dp.state().services[0].servers[1].name, "c");
+}
+
+TEST_F(ExchangeTest, StateFileIsWrittenAtTheEndAndGarbageInItIsPassedOver) {
+  start();
+  stop(SIGTERM);
+  EXPECT_TRUE(fs::exists(dir_ / "state.json"));
+  std::ofstream(dir_ / "state.json") << "{]";
+  start();
+  EXPECT_THAT(log(), HasSubstr("state.json\": it is not JSON; servers begin as in a first start"));
+  EXPECT_TRUE(show(config::ShowWhat::info));
+}
+
+TEST_F(ExchangeTest, FailuresOfConnectionsTakeAnObservedServerDown) {
+  FakeDataPlane dp(path("dp.sock"), {});
+  // Nobody listens where the check goes: it would need 3 failures, the first of them after a minute.
+  write_config(
+      dir_, R"({"name": "b", "address": "192.0.2.3"})",
+      R"({"name": "b", "address": "192.0.2.3", "observe": "layer4", "error_limit": 4, "on_error": "mark-down",
+                   "check": {"type": "tcp", "interval": "60s", "timeout": "60s"}})");
+  start();
+  ASSERT_TRUE(eventually([&] { return dp.applied() == 1; })) << log();
+  dp.fail({{"web", "b", *base::Endpoint::parse("192.0.2.3:80"), 4, "refused"}});
+  ASSERT_TRUE(eventually([&] { return dp.state().services[0].servers[1].weight == 0; })) << log();
+  EXPECT_THAT(log(), HasSubstr("Server web/b is DOWN, reason: Health analyze"));
 }
 
 }  // namespace
