@@ -68,7 +68,7 @@ asio::awaitable<void> reload_on_hangup(asio::signal_set& hangups, Reload& reload
 /// What the data plane and a state file know comes before what checks find: none begins earlier.
 asio::awaitable<void> check_once_met(DpLink& link, HealthChecks& checks) {
   co_await link.met();
-  checks.sync();
+  checks.start();
 }
 
 }  // namespace
@@ -77,6 +77,8 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
                                      const std::filesystem::path& runtime_dir) {
   try {
     raise_descriptor_limit();
+    auto prepared = prepare_checks(config);
+    if (!prepared) return prepared.error();
     asio::io_context io(1);
     const std::size_t services = config.services.size();
     const std::size_t servers = count_servers(config);
@@ -95,8 +97,10 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     LogWriter log(io.get_executor(), controller, link);
     DpWatch watch(io.get_executor(), controller, link);
     HealthChecks checks(io.get_executor(), controller);
+    checks.adopt(*std::move(prepared));
     StateKeeper keeper(io.get_executor(), controller, runtime_dir / "state.json");
-    Reload reload(controller, link, config_name, runtime_dir, [&] { checks.sync(); });
+    Reload reload(controller, link, config_name, runtime_dir,
+                  [&](PreparedChecks prepared) { checks.adopt(std::move(prepared)); });
     asio::steady_timer ticks(io.get_executor());
     keeper.restore();
     controller.on_change([&] {

@@ -55,6 +55,8 @@ asio::awaitable<Outcome> Reload::attempt() {
             "it, or undo this",
             restart_reasons(report.changes))});
   }
+  auto checks = prepare_checks(*loaded);
+  if (!checks) co_return Outcome(checks.error());
   config::Config fresh = std::move(*loaded);
   const auto changed = co_await link_.change_config(std::move(fresh));
   if (!changed) co_return Outcome(changed.error());
@@ -63,7 +65,7 @@ asio::awaitable<Outcome> Reload::attempt() {
   for (const config::Change& change : report.changes)
     base::log::info("reload: {}", config::to_string(change));
   base::log::info("the configuration was reloaded: {} changes", report.changes.size());
-  adopted_();
+  adopted_(*std::move(checks));
   const auto written = base::write_file_atomically(runtime_dir_ / "accepted.json", *text);
   if (!written) {
     base::log::error("{}: a process that is restarted begins with the former configuration",

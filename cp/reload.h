@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "config/wire.h"
+#include "cp/check/check_target.h"
 #include "cp/controller.h"
 #include "cp/dp_link.h"
 
@@ -20,9 +21,9 @@ namespace sluice::cp {
 /// io_context's one. Controller and link must outlive it.
 class Reload {
  public:
-  /// `file`: what users edit. `adopted` is called when another configuration holds.
+  /// `file`: what users edit. `adopted` is called with its checks when another configuration holds.
   Reload(Controller& controller, DpLink& link, std::string file, std::filesystem::path runtime_dir,
-         std::function<void()> adopted)
+         std::function<void(PreparedChecks)> adopted)
       : controller_(controller),
         link_(link),
         file_(std::move(file)),
@@ -40,7 +41,7 @@ class Reload {
   DpLink& link_;
   std::string file_;
   std::filesystem::path runtime_dir_;
-  std::function<void()> adopted_;
+  std::function<void(PreparedChecks)> adopted_;
   bool under_way_ = false;
 };
 
