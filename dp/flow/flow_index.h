@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "dp/packet.h"
 
@@ -12,7 +13,8 @@
 /// twelve slots; one byte of the hash per slot (the tag) is compared first, twelve at once, then seven more
 /// bits beside the record number, and only then is a record touched. A full bucket chains to an overflow
 /// bucket: at the design load (two keys a flow, 8 slots of 12 in use when the table is full) one key in
-/// seventy lies there.
+/// seventy lies there. A slot that becomes free takes a key from the end of the chain, so that no more
+/// overflow buckets are in use than the keys need, however long flows come and go.
 namespace sluice::dp {
 
 struct alignas(kCacheLine) FlowBucket {
@@ -117,18 +119,13 @@ class FlowIndex {
   /// Pre: (hash, record, direction) was inserted.
   void erase(std::uint64_t hash, std::uint32_t record, Direction direction) noexcept {
     const std::uint32_t wanted = slot_of(hash, record, direction);
-    std::uint32_t* link = nullptr;
+    std::uint32_t* link = nullptr;  // to `bucket`
     FlowBucket* bucket = &bucket_of(hash);
     for (;;) {
       for (unsigned i = 0; i < FlowBucket::kSlots; ++i) {
         if (bucket->tags[i] == 0 || bucket->slots[i] != wanted) continue;
         bucket->tags[i] = 0;
-        if (link != nullptr && matching_slots(*bucket, 0) == kAllSlots) {
-          const std::uint32_t number = *link;
-          *link = bucket->overflow;
-          bucket->overflow = free_overflow_;
-          free_overflow_ = number;
-        }
+        fill(*bucket, i, link);
         return;
       }
       if (bucket->overflow == 0) return;
@@ -138,6 +135,25 @@ class FlowIndex {
   }
 
  private:
+  /// Moves a key of the last bucket in the chain into slot `i` of `bucket`, which has become free, and gives
+  /// the last bucket back when nothing is left in it. `link` leads to `bucket`; null: it is a main bucket.
+  void fill(FlowBucket& bucket, unsigned i, std::uint32_t* link) noexcept {
+    FlowBucket* last = &bucket;
+    while (last->overflow != 0) {
+      link = &last->overflow;
+      last = &overflow_[*link - 1];
+    }
+    if (link == nullptr) return;
+    if (last != &bucket) {
+      const auto from = static_cast<unsigned>(std::countr_zero(~matching_slots(*last, 0) & kAllSlots));
+      bucket.tags[i] = std::exchange(last->tags[from], std::uint8_t{0});
+      bucket.slots[i] = last->slots[from];
+    }
+    if (matching_slots(*last, 0) != kAllSlots) return;
+    last->overflow = free_overflow_;
+    free_overflow_ = std::exchange(*link, 0U);
+  }
+
   static constexpr std::uint32_t kRecordMask = kMaxRecords - 1;
   static constexpr std::uint32_t kDirectionBit = 1U << 24;
   static constexpr std::uint32_t kExtraMask = 0xfe00'0000;
