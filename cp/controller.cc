@@ -61,6 +61,11 @@ void Controller::index() {
   }
 }
 
+auto Controller::shared_part(const ServiceState& service) noexcept {
+  return std::tuple(service.usable.active > 0, service.usable.backup > 0, service.first_backup,
+                    service.has_eligible_active, service.backups_ended);
+}
+
 template <typename Act>
 void Controller::change(Place place, Act act) {
   ServerState& server = at(place);
@@ -76,6 +81,7 @@ void Controller::change(Place place, Act act) {
   ServiceState& service = services_[place.service];
   const config::Service& names = config_.services[place.service];
   const Usable before = service.usable;
+  const auto shared_before = shared_part(service);
   count(service);
   for (const StateChange& each : changes)
     log_.push_back(line_of(each, names.name, server.config(), service.usable));
@@ -89,7 +95,11 @@ void Controller::change(Place place, Act act) {
   } else {
     ramping_.erase(server.id());
   }
-  settle(place.service);
+  if (shared_part(service) == shared_before) {
+    settle(place);
+    return;
+  }
+  for (std::size_t i = 0; i < service.servers.size(); ++i) settle({place.service, i});
 }
 
 void Controller::record_check(ServerId id, const CheckResult& result, TimePoint now) {
@@ -288,8 +298,8 @@ SavedState Controller::save(Moment now) const {
 }
 
 void Controller::restore(const SavedState& saved, Moment now) {
-  met_data_plane_ = true;
   const bool fresh = now.wall - saved.saved_at <= std::chrono::milliseconds(kHealthLasts).count();
+  met_data_plane_ = fresh;
   using Names = std::pair<std::string_view, std::string_view>;
   std::map<Names, const SavedServer*> known;
   for (const SavedServer& server : saved.servers) known[{server.service, server.server}] = &server;
@@ -314,7 +324,7 @@ void Controller::inherit_health(const config::ForwardingState& running, TimePoin
       const Place place = places_.at(*id);
       ServerState& server = at(place);
       // A backup server has weight 0 for other reasons.
-      if (server.config().endpoint != old.endpoint || server.config().backup || server.config().weight == 0)
+      if (server.config().endpoint != old.endpoint || server.config().backup || server.user_weight() == 0)
         continue;
       server.assume_down(now);
     }
@@ -363,14 +373,12 @@ config::ForwardingServer Controller::forwarding(std::size_t s, std::size_t i) co
   return out;
 }
 
-void Controller::settle(std::size_t s) {
-  std::vector<config::ForwardingServer>& servers = desired_.services[s].servers;
-  for (std::size_t i = 0; i < servers.size(); ++i) {
-    config::ForwardingServer next = forwarding(s, i);
-    if (next == servers[i]) continue;
-    servers[i] = std::move(next);
-    desired_changed_ = true;
-  }
+void Controller::settle(Place place) {
+  config::ForwardingServer next = forwarding(place.service, place.server);
+  config::ForwardingServer& given = desired_.services[place.service].servers[place.server];
+  if (next == given) return;
+  given = std::move(next);
+  desired_changed_ = true;
 }
 
 void Controller::settle_all() {

@@ -72,7 +72,7 @@ class Controller {
   [[nodiscard]] SavedState save(Moment now) const;
   [[nodiscard]] std::uint64_t revision() const noexcept { return revision_; }
   /// Takes in what the process before knew; to be called before anything else is. What it knew of health is
-  /// passed over when it is older than kHealthLasts. Nothing is inherited from the data plane then.
+  /// passed over when it is older than kHealthLasts; else nothing is inherited from the data plane.
   void restore(const SavedState& saved, Moment now);
   static constexpr std::chrono::minutes kHealthLasts{5};
 
@@ -129,8 +129,10 @@ class Controller {
   void count(ServiceState& service) noexcept;
   /// What the server is to get, its service's usable servers being counted.
   [[nodiscard]] config::ForwardingServer forwarding(std::size_t service, std::size_t server) const;
-  /// Writes a service's part of desired() anew.
-  void settle(std::size_t service);
+  /// What of a service decides over all of its servers' parts of desired().
+  [[nodiscard]] static auto shared_part(const ServiceState& service) noexcept;
+  /// Writes a server's part of desired() anew.
+  void settle(Place place);
   void settle_all();
   /// Ends each modifying member: the next generation, and on_change.
   void publish();

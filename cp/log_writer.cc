@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/as_tuple.hpp>
@@ -18,18 +21,26 @@ using namespace std::chrono_literals;
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 constexpr auto kLoadAnswer = 500ms;
 
-/// Nothing: the report does not have that server, so there is no connection to it either.
-Load load_of(const config::DataplaneReport& report, const LogLine& line) {
-  Load load;
-  const auto service = std::ranges::find(report.services, line.service, &config::ServiceReport::name);
-  if (service == report.services.end()) return load;
-  for (const config::ServerReport& server : service->servers) {
-    if (server.draining || server.name != line.server) continue;
-    load.sessions = server.counters.connections_current;
-    load.queued = server.queue.waiting;
+/// The loads of all servers, by service and server.
+class Loads {
+ public:
+  explicit Loads(const config::DataplaneReport& report) {
+    for (const config::ServiceReport& service : report.services) {
+      for (const config::ServerReport& server : service.servers) {
+        if (server.draining) continue;  // another server, of a configuration before
+        loads_[{service.name, server.name}] = {server.counters.connections_current, 0, server.queue.waiting};
+      }
+    }
   }
-  return load;
-}
+  /// Zeros where the data plane does not have that server: no connection has it either.
+  [[nodiscard]] Load of(const LogLine& line) const {
+    const auto found = loads_.find({line.service, line.server});
+    return found == loads_.end() ? Load{} : found->second;
+  }
+
+ private:
+  std::map<std::pair<std::string_view, std::string_view>, Load> loads_;  ///< names are the report's
+};
 
 void write(const LogLine& line, const std::optional<Load>& load) {
   const std::string text = line.complete(load);
@@ -57,9 +68,8 @@ asio::awaitable<void> LogWriter::run() {
       auto answer = co_await link_.report(kLoadAnswer);
       if (answer) report = std::move(*answer);
     }
-    for (const LogLine& line : lines) {
-      write(line, report ? std::optional(load_of(*report, line)) : std::nullopt);
-    }
+    const std::optional<Loads> loads = report ? std::optional<Loads>(*report) : std::nullopt;
+    for (const LogLine& line : lines) write(line, loads ? std::optional(loads->of(line)) : std::nullopt);
   }
 }
 

@@ -190,7 +190,7 @@ void ServerState::set_maxconn(std::uint32_t maxconn, TimePoint now) {
 
 void ServerState::assume_down(TimePoint now) noexcept {
   const bool untouched = check_.last_result().status == CheckStatus::initializing;
-  if (!check_.enabled() || !untouched || maintenance_) return;
+  if (!check_.enabled() || !untouched || maintenance_ || drained_) return;
   check_.set_zero();
   operation_ = Operation::stopped;
   last_change_ = now;

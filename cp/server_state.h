@@ -118,7 +118,7 @@ class ServerState {
   void set_maxconn(std::uint32_t maxconn, TimePoint now);
 
   /// It was down before this process began: DOWN until its check says otherwise. Nothing where it has no
-  /// check, or one of ours has ended already.
+  /// check, is taken out by hand, or has seen a check of ours end already.
   void assume_down(TimePoint now) noexcept;
 
   /// Goes on with the slow start. Call it when next_tick() is reached.
