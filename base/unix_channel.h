@@ -32,6 +32,9 @@ class UnixServer {
   struct Options {
     unsigned mode = 0660;
     std::size_t max_clients = 64;
+    /// A client that sends no line for so long, and waits for no answer, is dropped, so that the silent
+    /// cannot take all places; 0: never.
+    EventLoop::Milliseconds silence{0};
     LineStream::Limits limits{};
   };
   struct Stats {
@@ -39,6 +42,7 @@ class UnixServer {
     std::uint64_t refused = 0;   ///< above max_clients
     std::uint64_t cut_off = 0;   ///< read their answers too slowly for limits.output
     std::uint64_t too_long = 0;  ///< sent a line above limits.line
+    std::uint64_t silent = 0;    ///< sent nothing for Options::silence
   };
 
   /// Errors: listen_unix(). `loop` must outlive the server.
@@ -54,6 +58,8 @@ class UnixServer {
   /// Takes no more from the client, sends what waits, then closes: for the last word to one that talks
   /// nonsense.
   void finish(ClientId client);
+  /// Lets the client be silent for as long as it likes.
+  void keep(ClientId client);
   [[nodiscard]] std::size_t clients() const noexcept { return clients_.size(); }
   [[nodiscard]] const Stats& stats() const noexcept { return stats_; }
 
@@ -63,7 +69,9 @@ class UnixServer {
     std::uint64_t unanswered = 0;  ///< lines taken from it less lines sent to it
     bool taking = true;            ///< its lines are read
     bool finishing = false;        ///< closes when all is sent
-    std::uint32_t watched = 0;     ///< events
+    bool kept = false;             ///< may be silent
+    EventLoop::Clock::time_point heard = EventLoop::Clock::now();  ///< last line, or the connection
+    std::uint32_t watched = 0;                                     ///< events
   };
   using ClientRef = std::shared_ptr<Client>;
 
@@ -77,6 +85,7 @@ class UnixServer {
   /// Watches for what the client's state calls for, or closes it when there is nothing left to do.
   void settle(ClientId id, Client& client);
   void close(ClientId id);
+  void drop_silent();
   [[nodiscard]] bool has(ClientId id) const { return clients_.contains(id); }
 
   EventLoop& loop_;
@@ -86,6 +95,7 @@ class UnixServer {
   Fd listener_;
   std::uint64_t device_ = 0, inode_ = 0;  ///< of the socket's file, to know it again
   EventLoop::TimerId resume_ = EventLoop::TimerId::none;
+  EventLoop::TimerId sweep_ = EventLoop::TimerId::none;
   std::uint64_t last_client_ = 0;
   std::unordered_map<ClientId, ClientRef> clients_;
   Stats stats_;

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cerrno>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 #include "base/unix_channel.h"
 
@@ -29,11 +31,16 @@ Result<void> UnixServer::start() {
     device_ = status.st_dev;
     inode_ = status.st_ino;
   }
+  if (options_.silence.count() > 0) {
+    const auto period = std::max(options_.silence / 4, EventLoop::Milliseconds{1});
+    sweep_ = loop_.every(period, [this] { drop_silent(); });
+  }
   return loop_.add(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_all(); });
 }
 
 UnixServer::~UnixServer() {
   loop_.cancel(resume_);
+  loop_.cancel(sweep_);
   for (const auto& [id, client] : clients_) loop_.remove(client->stream.fd());
   if (!listener_) return;
   loop_.remove(listener_.get());
@@ -100,6 +107,7 @@ void UnixServer::take_lines(ClientId id, const ClientRef& client) {
   std::string_view line;
   while (client->taking && client->stream.next_line(line)) {
     ++client->unanswered;
+    client->heard = EventLoop::Clock::now();
     on_line_(id, line);
     if (!has(id)) return;
   }
@@ -143,6 +151,23 @@ void UnixServer::finish(ClientId id) {
   client->taking = false;
   client->finishing = true;
   settle(id, *client);
+}
+
+void UnixServer::keep(ClientId id) {
+  const auto found = clients_.find(id);
+  if (found != clients_.end()) found->second->kept = true;
+}
+
+void UnixServer::drop_silent() {
+  const auto since = EventLoop::Clock::now() - options_.silence;
+  std::vector<ClientId> silent;
+  for (const auto& [id, client] : clients_) {
+    if (!client->kept && client->unanswered == 0 && client->heard <= since) silent.push_back(id);
+  }
+  for (const ClientId id : silent) {
+    ++stats_.silent;
+    close(id);
+  }
 }
 
 void UnixServer::settle(ClientId id, Client& client) {

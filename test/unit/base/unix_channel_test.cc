@@ -193,6 +193,30 @@ TEST_F(UnixChannelTest, AServerMayAnswerAndHangUp) {
   EXPECT_EQ(server_->clients(), 0U);
 }
 
+TEST_F(UnixChannelTest, TheSilentAreDropped) {
+  std::vector<UnixServer::ClientId> asked;
+  ASSERT_TRUE(serve(
+      [&](UnixServer::ClientId id, std::string_view line) {
+        if (line == "hold") asked.push_back(id);
+        if (line == "keep") server_->keep(id);
+        if (line != "hold") server_->send(id, "ok");
+      },
+      {.silence = milliseconds{200}}));
+  const Fd kept = raw(), waits = raw();
+  put(kept, "keep\n");
+  put(waits, "hold\n");
+  ASSERT_TRUE(until([&] { return asked.size() == 1; }));
+  const Fd silent = raw(), slow = raw();
+  put(slow, "a line that never e");
+  EXPECT_EQ(read_all(silent), "");
+  EXPECT_EQ(read_all(slow), "") << "bytes are no line";
+  EXPECT_EQ(server_->stats().silent, 2U);
+  EXPECT_EQ(server_->clients(), 2U) << "the one that may be silent, and the one that waits for its answer";
+  server_->send(asked[0], "late");
+  EXPECT_EQ(read_all(waits), "late\n");
+  EXPECT_EQ(server_->clients(), 1U);
+}
+
 TEST_F(UnixChannelTest, AHugeLineIsAnsweredWithAnErrorAndTheClientDropped) {
   std::vector<std::string> seen;
   ASSERT_TRUE(serve(
