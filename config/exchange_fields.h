@@ -153,6 +153,9 @@ void fields(auto& v, Like<WorkerReport> auto& worker) {
   v.optional("empty_polls", worker.empty_polls);
   v.optional("busy_cycles", worker.busy_cycles);
   v.optional("total_cycles", worker.total_cycles);
+  v.optional("originated", worker.originated);
+  v.optional("timed_out", worker.timed_out);
+  v.optional("killed", worker.killed);
   v.optional("flows", worker.flows);
   v.optional("flows_max", worker.flows_max);
   v.optional("half_open", worker.half_open);

@@ -93,6 +93,9 @@ struct WorkerReport {
   std::uint64_t handed_over = 0;  ///< packets that another worker owned
   std::uint64_t bursts = 0, empty_polls = 0;
   std::uint64_t busy_cycles = 0, total_cycles = 0;
+  std::uint64_t originated = 0;  ///< frames sent of its own accord: RSTs that ended connections
+  std::uint64_t timed_out = 0;   ///< connections ended because they were idle for too long
+  std::uint64_t killed = 0;      ///< flows ended by an operator, with their server, or by hard_stop_after
   std::uint32_t flows = 0, flows_max = 0, half_open = 0, half_open_max = 0;  ///< both families
   std::uint64_t generation = 0;                                              ///< of the snapshot it runs
 };

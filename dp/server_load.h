@@ -77,6 +77,11 @@ struct Load {
     services[service].open.give_back();
     open.give_back();
   }
+  /// Another server gets the slot: what was known of the last one's failures is not the new one's.
+  void forget(std::uint16_t server) noexcept {
+    servers[server].failures_in_row.store(0, std::memory_order_relaxed);
+    servers[server].last_failure.store(Failure::none, std::memory_order_relaxed);
+  }
   /// A connection that was over goes on after all.
   void take(std::uint16_t service, std::uint16_t server) noexcept {
     servers[server].open.take();

@@ -59,6 +59,7 @@ class Worker {
   std::uint32_t poll_ports(const Snapshot& snapshot, base::Tick now) noexcept;
   std::uint32_t poll_workers(const Snapshot& snapshot, base::Tick now) noexcept;
   std::uint32_t run_stored_syns(const Snapshot& snapshot, base::Tick now) noexcept;
+  void answer_query(const Snapshot& snapshot, base::Tick now) noexcept;
   void retry_parked(const Snapshot& snapshot, base::Tick now) noexcept;
   void handle(rte_mbuf** mbufs, std::uint16_t count, Origin origin, const Snapshot& snapshot,
               base::Tick now) noexcept;

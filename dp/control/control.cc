@@ -6,10 +6,9 @@
 
 #include <rte_cycles.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "config/wire.h"
-#include "dp/control/flow_query.h"
-#include "dp/flow/flow_life.h"
 
 namespace sluice::dp {
 namespace {
@@ -19,9 +18,6 @@ namespace {
 constexpr std::chrono::milliseconds kFastTick{10};
 constexpr std::chrono::milliseconds kSlowTick{1000};
 constexpr std::int32_t kNextHopsMs = 100;
-/// Flows in one listing, whatever is asked for: each worker sets room aside for as many, and all must fit
-/// into one line of the channel.
-constexpr std::uint32_t kMaxListed = 100'000;
 
 std::vector<const WorkerState*> states_of(const std::vector<Worker*>& workers) {
   std::vector<const WorkerState*> states;
@@ -30,14 +26,6 @@ std::vector<const WorkerState*> states_of(const std::vector<Worker*>& workers) {
 }
 
 }  // namespace
-
-/// A flow listing in progress: one query per worker.
-struct Control::FlowListing {
-  std::vector<std::unique_ptr<FlowQuery>> queries;
-  std::vector<bool> asked;
-  std::size_t limit = 0;
-  std::function<void(config::FlowList)> done;
-};
 
 base::Result<std::unique_ptr<Control>> Control::create(base::EventLoop& loop, WorkerShared& shared,
                                                        NextHops& next_hops, PortSet& ports,
@@ -67,7 +55,9 @@ Control::Control(base::EventLoop& loop, WorkerShared& shared, NextHops& next_hop
       mirror_(std::move(mirror)),
       kernel_sockets_(std::move(sockets)),
       compiler_(static_cast<unsigned>(workers_.size())),
-      ledger_(states_of(workers_)) {}
+      ledger_(states_of(workers_)),
+      flow_jobs_(workers_.size(),
+                 [this](std::size_t worker, FlowQuery* query) { return workers_[worker]->ask(query); }) {}
 
 Control::~Control() {
   loop_.cancel(fast_timer_);
@@ -99,10 +89,17 @@ base::Tick Control::now() const noexcept {
 
 base::Result<void> Control::apply(config::ForwardingState state, std::function<void()> done) {
   if (auto compiled = recompile(state); !compiled) return compiled;
+  std::vector<std::uint16_t> shut_down = newly_shut_down(state_, state, compiler_);
   state_ = std::move(state);
   publish();
   update_filters();
-  acks_.push_back({publisher_.current()->serial, std::move(done)});
+  // Not before every worker has stopped giving these servers new connections. What they have not answered yet
+  // is none: that is tried elsewhere when its time is up.
+  const std::uint64_t serial = publisher_.current()->serial;
+  acks_.push_back({serial, [this, slots = std::move(shut_down)] {
+                     end_connections(slots, FlowStates::open(), "their server was marked down");
+                   }});
+  acks_.push_back({serial, std::move(done)});
   return {};
 }
 
@@ -111,7 +108,7 @@ base::Result<void> Control::recompile(const config::ForwardingState& state) {
   auto tables = compiler_.compile(state, kernel_ports_);
   if (!tables) return std::move(tables).error();
   tables_ = std::move(*tables);
-  ledger_.follow(compiler_);
+  for (const std::uint16_t slot : ledger_.follow(compiler_)) workers_.front()->state().load->forget(slot);
   std::vector<base::IpAddress> servers;
   for (const auto* slot : compiler_.servers()) {
     if (slot != nullptr) servers.push_back(slot->endpoint.address);
@@ -185,10 +182,11 @@ void Control::on_fast_tick() {
   if (wanted || tick - next_hops_checked_ >= kNextHopsMs) update_next_hops({});
   publisher_.reclaim();
   finish_acks();
-  finish_listings();
+  flow_jobs_.step(compiler_, *tables_);
 }
 
 void Control::on_slow_tick() {
+  stop_long_drains();
   const bool ports_changed = refresh_kernel_ports();
   // Only when no worker reads older tables can "no flows" be believed of a server that drains.
   const bool settled = publisher_.retired() == 0;
@@ -233,76 +231,41 @@ void Control::finish_acks() {
   }
 }
 
-void Control::list_flows(const config::FlowFilter& filter, std::function<void(config::FlowList)> done) {
-  FlowQuery::Filter by_slot;
-  by_slot.client = filter.client;
-  if (filter.service) {
-    by_slot.services.emplace();
-    for (const auto* slot : compiler_.services()) {
-      by_slot.services->push_back(slot != nullptr && slot->service.name == *filter.service);
-    }
-  }
-  if (filter.server) {
-    by_slot.servers.emplace();
-    for (const auto* slot : compiler_.servers()) {
-      by_slot.servers->push_back(slot != nullptr && slot->server == *filter.server);
-    }
-  }
-  auto listing = std::make_unique<FlowListing>();
-  listing->limit = std::min(filter.limit, kMaxListed);
-  listing->done = std::move(done);
-  listing->asked.resize(workers_.size());
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    listing->queries.push_back(std::make_unique<FlowQuery>(by_slot, listing->limit));
-  }
-  listings_.push_back(std::move(listing));
-  finish_listings();
+base::Result<void> Control::list_flows(const config::FlowFilter& filter,
+                                       std::function<void(config::FlowList)> done) {
+  const auto by_slot = resolve_filter(filter, compiler_);
+  if (!by_slot) return by_slot.error();
+  flow_jobs_.list(*by_slot, filter.limit, std::move(done));
+  return {};
 }
 
-/// Listings are answered one after the other: a worker takes one query at a time.
-void Control::finish_listings() {
-  while (!listings_.empty()) {
-    FlowListing& listing = *listings_.front();
-    bool complete = true;
-    for (std::size_t i = 0; i < workers_.size(); ++i) {
-      if (!listing.asked[i]) listing.asked[i] = workers_[i]->ask(listing.queries[i].get());
-      complete = complete && listing.asked[i] && listing.queries[i]->done();
-    }
-    if (!complete) return;
+base::Result<void> Control::kill_flows(const config::FlowFilter& filter,
+                                       std::function<void(std::uint64_t)> done) {
+  auto by_slot = resolve_filter(filter, compiler_);
+  if (!by_slot) return std::move(by_slot).error();
+  if (!filter.state) by_slot->states = FlowStates::alive();
+  flow_jobs_.kill(*by_slot, std::move(done));
+  return {};
+}
 
-    config::FlowList list;
-    const ServiceTables& tables = *tables_;
-    for (std::size_t i = 0; i < workers_.size(); ++i) {
-      const FlowQuery& query = *listing.queries[i];
-      list.total += query.matched();
-      for (const FlowQuery::Row& row : query.rows()) {
-        if (list.flows.size() == listing.limit) break;
-        const auto* service =
-            row.service < compiler_.services().size() ? compiler_.services()[row.service] : nullptr;
-        const auto* server =
-            row.server_slot < compiler_.servers().size() ? compiler_.servers()[row.server_slot] : nullptr;
-        if (service == nullptr || server == nullptr) continue;  // freed since the row was taken
-        const auto idle = static_cast<std::uint32_t>(query.taken_at() - row.last_seen);
-        const std::uint32_t timeout = idle_timeout_ms(row.state, tables.services[row.service]);
-        list.flows.push_back(
-            {.service = service->service.name,
-             .server = server->server,
-             .protocol = row.proto == base::IpProto::udp ? config::Protocol::udp : config::Protocol::tcp,
-             .client = {row.client, row.client_port.host()},
-             .vip = {row.vip, row.vip_port.host()},
-             .local = {row.local, row.local_port.host()},
-             .real = {row.server, row.server_port.host()},
-             .state = std::string(name(row.state)),
-             .worker = static_cast<std::uint16_t>(i),
-             .age_ms = static_cast<std::uint32_t>(query.taken_at() - row.created),
-             .idle_ms = idle,
-             .expires_ms = timeout > idle ? timeout - idle : 0});
-      }
-    }
-    const auto done = std::move(listing.done);
-    listings_.erase(listings_.begin());
-    done(std::move(list));
-  }
+void Control::end_connections(const std::vector<std::uint16_t>& slots, FlowStates states,
+                              const std::string& why) {
+  if (slots.empty()) return;
+  FlowQuery::Filter filter;
+  filter.states = states;
+  filter.servers.emplace(kMaxServers);
+  for (const std::uint16_t slot : slots) (*filter.servers)[slot] = true;
+  flow_jobs_.kill(filter, [why](std::uint64_t ended) {
+    if (ended != 0) base::log::info("{} connections ended: {}", ended, why);
+  });
+}
+
+void Control::stop_long_drains() {
+  if (!flow_jobs_.idle()) return;  // it may be one of these that is still at work
+  std::vector<std::uint16_t> slots = hard_stop_.overdue(compiler_, state_.hard_stop_after, base::steady_ms());
+  std::erase_if(slots,
+                [&](std::uint16_t slot) { return ledger_.server(slot).traffic.connections_current == 0; });
+  end_connections(slots, FlowStates::alive(), "their server was removed, and hard_stop_after has passed");
 }
 
 }  // namespace sluice::dp

@@ -10,6 +10,8 @@
 #include "config/forwarding.h"
 #include "config/report.h"
 #include "config/wire.h"
+#include "dp/control/flow_jobs.h"
+#include "dp/control/forced_ends.h"
 #include "dp/control/publisher.h"
 #include "dp/control/server_ledger.h"
 #include "dp/control/service_compiler.h"
@@ -42,8 +44,12 @@ class Control {
   /// The state applied last; generation 0 when there was none.
   [[nodiscard]] const config::ForwardingState& state() const noexcept { return state_; }
 
-  /// Asks all workers for their flows. `done` gets the list when the last has answered.
-  void list_flows(const config::FlowFilter& filter, std::function<void(config::FlowList)> done);
+  /// Asks all workers for their flows. `done` gets the list when the last has answered. Errors:
+  /// resolve_filter().
+  base::Result<void> list_flows(const config::FlowFilter& filter, std::function<void(config::FlowList)> done);
+  /// Has the flows that match ended, by RST to both ends; those that are over already only if the filter
+  /// names their state. `done` gets their number. Errors: resolve_filter().
+  base::Result<void> kill_flows(const config::FlowFilter& filter, std::function<void(std::uint64_t)> done);
 
   /// The kernel's routes and neighbours are known.
   [[nodiscard]] bool synced() const noexcept { return mirror_->synced(); }
@@ -57,7 +63,6 @@ class Control {
   [[nodiscard]] base::Tick now() const noexcept;
 
  private:
-  struct FlowListing;
   struct PendingAck {
     std::uint64_t serial;
     std::function<void()> done;
@@ -79,7 +84,9 @@ class Control {
   /// True when ports that our local addresses may not use have changed.
   bool refresh_kernel_ports();
   void finish_acks();
-  void finish_listings();
+  /// Ends the connections of server slots, for a reason that the log is told.
+  void end_connections(const std::vector<std::uint16_t>& slots, FlowStates states, const std::string& why);
+  void stop_long_drains();
   [[nodiscard]] bool all_run(std::uint64_t serial) const noexcept;
 
   base::EventLoop& loop_;
@@ -96,7 +103,8 @@ class Control {
   config::ForwardingState state_;
   std::shared_ptr<const ServiceTables> tables_;
   std::vector<PendingAck> acks_;
-  std::vector<std::unique_ptr<FlowListing>> listings_;
+  FlowJobs flow_jobs_;
+  HardStop hard_stop_;
   base::EventLoop::TimerId fast_timer_ = base::EventLoop::TimerId::none;
   base::EventLoop::TimerId slow_timer_ = base::EventLoop::TimerId::none;
   base::Tick next_hops_checked_;

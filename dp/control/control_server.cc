@@ -1,18 +1,27 @@
 #include "dp/control/control_server.h"
 
+#include <chrono>
 #include <type_traits>
 #include <utility>
 #include <variant>
 
 #include "config/wire.h"
+#include "dp/control/report.h"
 
 namespace sluice::dp {
+
+namespace {
+
+/// Whoever asks something does so when he has connected; cp alone has reason to be silent after that.
+constexpr std::chrono::seconds kSilence{60};
+
+}  // namespace
 
 base::Result<std::unique_ptr<ControlServer>> ControlServer::listen(base::EventLoop& loop,
                                                                    const std::string& runtime_dir) {
   std::unique_ptr<ControlServer> self(new ControlServer);
   auto server =
-      base::UnixServer::listen(loop, runtime_dir + "/dp.sock", {},
+      base::UnixServer::listen(loop, runtime_dir + "/dp.sock", {.silence = kSilence},
                                [raw = self.get()](base::UnixServer::ClientId client, std::string_view line) {
                                  raw->on_line(client, line);
                                });
@@ -52,6 +61,7 @@ void ControlServer::on_line(base::UnixServer::ClientId client, std::string_view 
       [&](auto& r) {
         using Request = std::decay_t<decltype(r)>;
         if constexpr (std::is_same_v<Request, config::ApplyRequest>) {
+          server_->keep(client);
           const std::uint64_t generation = r.state.generation;
           auto applied =
               control_->apply(std::move(r.state), [=] { reply(config::encode_apply_reply(generation)); });
@@ -59,12 +69,17 @@ void ControlServer::on_line(base::UnixServer::ClientId client, std::string_view 
         } else if constexpr (std::is_same_v<Request, config::ReportRequest>) {
           reply(config::encode_report_reply(reporter_()));
         } else if constexpr (std::is_same_v<Request, config::FlowsRequest>) {
-          control_->list_flows(
+          const auto listing = control_->list_flows(
               r.filter, [=](const config::FlowList& list) { reply(config::encode_flows_reply(list)); });
-        } else if constexpr (std::is_same_v<Request, config::KillRequest> ||
-                             std::is_same_v<Request, config::FailuresRequest>) {
-          reply(config::encode_error_reply("the data plane does not serve this request"));
+          if (!listing) reply(config::encode_error_reply(listing.error().message));
+        } else if constexpr (std::is_same_v<Request, config::KillRequest>) {
+          const auto killing = control_->kill_flows(
+              r.filter, [=](std::uint64_t killed) { reply(config::encode_kill_reply(killed)); });
+          if (!killing) reply(config::encode_error_reply(killing.error().message));
+        } else if constexpr (std::is_same_v<Request, config::FailuresRequest>) {
+          reply(config::encode_failures_reply(failing_servers(*control_)));
         } else {
+          server_->keep(client);
           reply(config::encode_state_reply(control_->state()));
         }
       },

@@ -3,22 +3,62 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
 #include "base/clock.h"
 #include "dp/flow/flow.h"
+#include "dp/snapshot.h"
 #include "dp/worker_state.h"
 
 namespace sluice::dp {
 
-/// A listing of a worker's flows, asked for by the control thread and answered by the worker, who alone may
-/// read them: a slice of the table between two bursts, into memory that the asker brought.
+/// A set of flow states.
+class FlowStates {
+ public:
+  /// All that a flow in use can have.
+  [[nodiscard]] static constexpr FlowStates used() noexcept {
+    return where([](FlowState s) { return s != FlowState::unused; });
+  }
+  /// Those of connections that are not over.
+  [[nodiscard]] static constexpr FlowStates alive() noexcept {
+    return where([](FlowState s) { return s != FlowState::unused && class_of(s) != FlowClass::closed; });
+  }
+  /// Those of connections that a server has taken part in and that are not over; UDP: all.
+  [[nodiscard]] static constexpr FlowStates open() noexcept {
+    return where([](FlowState s) { return alive().contains(s) && s != FlowState::syn_sent; });
+  }
+  [[nodiscard]] static constexpr FlowStates only(FlowState state) noexcept {
+    return where([state](FlowState s) { return s == state; });
+  }
+  [[nodiscard]] constexpr bool contains(FlowState state) const noexcept {
+    return (bits_ >> static_cast<unsigned>(state) & 1U) != 0;
+  }
+
+ private:
+  template <typename Predicate>
+  [[nodiscard]] static constexpr FlowStates where(Predicate&& wanted) noexcept {
+    FlowStates set;
+    for (unsigned i = 0; i < static_cast<unsigned>(FlowState::kCount); ++i) {
+      if (wanted(static_cast<FlowState>(i))) set.bits_ = static_cast<std::uint16_t>(set.bits_ | 1U << i);
+    }
+    return set;
+  }
+  std::uint16_t bits_ = 0;
+};
+
+/// Something that the control thread wants done with a worker's flows, of which only the worker may touch
+/// any: it goes over its table slice by slice, between two bursts.
 ///
-/// Life: the asker makes it, hands it to the worker, waits for done(), takes the rows. It must live until
+/// Life: the asker makes it, hands it to the worker, waits for done(), takes the result. It must live until
 /// then.
 class FlowQuery {
  public:
+  enum class Purpose : std::uint8_t {
+    list,  ///< take rows()
+    kill,  ///< end them, by RST to both ends
+  };
   /// A flow as plain values, whichever its family.
   struct Row {
     base::IpAddress client, vip, local, server;
@@ -32,13 +72,19 @@ class FlowQuery {
   struct Filter {
     std::optional<std::vector<bool>> services, servers;  ///< by slot
     std::optional<base::IpAddress> client;
+    std::optional<base::Be16> client_port;
+    FlowStates states = FlowStates::used();
   };
 
-  FlowQuery(Filter filter, std::size_t limit) : filter_(std::move(filter)) { rows_.reserve(limit); }
+  /// `limit`: rows at most; room for as many is set aside.
+  FlowQuery(Purpose purpose, Filter filter, std::size_t limit)
+      : purpose_(purpose), filter_(std::move(filter)) {
+    rows_.reserve(limit);
+  }
 
-  /// Looks at up to `records` further records; true when that was the last of them: the asker may be gone
-  /// with the query by the time this returns. Thread: the worker.
-  bool advance(WorkerState& worker, base::Tick now, std::uint32_t records) noexcept;
+  /// Looks at up to `records` further records, fewer when the worker's outbox is full; true when that was the
+  /// last of them: the asker may be gone with the query by the time this returns. Thread: the worker.
+  bool advance(const Snapshot& snapshot, WorkerState& worker, base::Tick now, std::uint32_t records) noexcept;
 
   [[nodiscard]] bool done() const noexcept { return done_.load(std::memory_order_acquire); }
   /// Pre: done().
@@ -48,8 +94,11 @@ class FlowQuery {
 
  private:
   template <base::Family F>
-  bool scan(const FlowTable<F>& flows, std::uint32_t& budget) noexcept;
+  bool scan(const Snapshot& snapshot, WorkerState& worker, base::Tick now, std::uint32_t& budget) noexcept;
+  template <base::Family F>
+  [[nodiscard]] bool matches(const Flow<F>& flow) const noexcept;
 
+  Purpose purpose_;
   Filter filter_;
   std::vector<Row> rows_;
   std::uint64_t matched_ = 0;

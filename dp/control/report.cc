@@ -26,6 +26,37 @@ std::string describe_next_hop(const Snapshot& snapshot, const PortSet& ports, st
   return mac.to_string() + " via " + port;
 }
 
+const ServerLoad& load_of(const Control& control, std::uint16_t slot) {
+  return control.workers().front()->state().load->servers[slot];
+}
+
+std::uint32_t failures_in_row(const Control& control, std::uint16_t slot) {
+  return load_of(control, slot).failures_in_row.load(std::memory_order_relaxed);
+}
+
+/// How long the first of a queue has waited; 0: it is empty.
+std::uint64_t oldest_ms(const Control& control, SynQueue queue) {
+  const base::Tick now = control.now();
+  std::uint64_t oldest = 0;
+  for (const Worker* worker : control.workers()) {
+    const SynQueueState& q = worker->state().syns.queue(queue);
+    if (q.oldest_ticket.get() == 0) continue;
+    const std::int32_t waited = now - base::tick_of(q.oldest_since.get());
+    oldest = std::max<std::uint64_t>(oldest, waited > 0 ? static_cast<std::uint64_t>(waited) : 0);
+  }
+  return oldest;
+}
+
+std::string_view word(Failure failure) noexcept {
+  switch (failure) {
+    case Failure::none: return {};
+    case Failure::refused: return "refused";
+    case Failure::unreachable: return "unreachable";
+    case Failure::unanswered: return "unanswered";
+  }
+  return {};
+}
+
 std::vector<config::ServiceReport> services(const Control& control) {
   const ServiceCompiler& compiler = control.compiler();
   const ServiceTables& tables = *control.snapshot().services;
@@ -33,12 +64,18 @@ std::vector<config::ServiceReport> services(const Control& control) {
   for (std::uint16_t slot = 0; slot < compiler.servers().size(); ++slot) {
     const auto* holder = compiler.servers()[slot];
     if (holder == nullptr) continue;
+    const ServerTally tally = control.ledger().server(slot);
     config::ServerReport report{.name = holder->server,
                                 .endpoint = holder->endpoint,
                                 .weight = holder->weight,
+                                .maxconn = holder->maxconn,
                                 .draining = holder->draining,
                                 .next_hop = describe_next_hop(control.snapshot(), control.ports(), slot),
-                                .counters = control.ledger().server(slot)};
+                                .failures_in_row = failures_in_row(control, slot),
+                                .counters = tally.traffic,
+                                .handshakes = tally.handshakes,
+                                .queue = tally.queue};
+    report.queue.oldest_ms = oldest_ms(control, queue_of_server(slot));
     for (const std::uint16_t pool : holder->pools) {
       for (std::size_t w = 0; w < control.workers().size(); ++w) {
         const PortPool& ports = *tables.pools[pool * control.workers().size() + w];
@@ -48,13 +85,20 @@ std::vector<config::ServiceReport> services(const Control& control) {
     }
     servers[holder->service].push_back(std::move(report));
   }
+  std::map<std::string, config::QueueCounters> queues = control.ledger().service_queues();
+  for (std::uint16_t slot = 0; slot < compiler.services().size(); ++slot) {
+    if (compiler.services()[slot] == nullptr) continue;
+    std::uint64_t& oldest = queues[compiler.services()[slot]->service.name].oldest_ms;
+    oldest = std::max(oldest, oldest_ms(control, queue_of_service(slot)));
+  }
   std::vector<config::ServiceReport> reports;
   const auto add_service = [&](const config::ForwardingService& service) {
+    ServerTally sum = control.ledger().removed_servers(service.name);
     config::ServiceReport report{.name = service.name,
                                  .vip = service.vip,
                                  .protocol = service.protocol,
                                  .balance = service.balance,
-                                 .counters = control.ledger().removed_servers(service.name),
+                                 .counters = {},
                                  .servers = std::move(servers[service.name])};
     // The configuration's order; what drains comes last.
     const auto place = [&](const config::ServerReport& server) {
@@ -66,8 +110,17 @@ std::vector<config::ServiceReport> services(const Control& control) {
     };
     std::stable_sort(report.servers.begin(), report.servers.end(),
                      [&](const auto& a, const auto& b) { return place(a) < place(b); });
-    for (const config::ServerReport& server : report.servers)
-      ServerLedger::add(report.counters, server.counters);
+    const config::QueueCounters& queue = queues[service.name];
+    sum.add({.traffic = {}, .handshakes = {}, .queue = queue});
+    std::uint64_t oldest = queue.oldest_ms;
+    for (const config::ServerReport& server : report.servers) {
+      sum.add({server.counters, server.handshakes, server.queue});
+      oldest = std::max(oldest, server.queue.oldest_ms);
+    }
+    report.counters = sum.traffic;
+    report.handshakes = sum.handshakes;
+    report.queue = sum.queue;
+    report.queue.oldest_ms = oldest;
     reports.push_back(std::move(report));
   };
   for (const config::ForwardingService& service : control.state().services) add_service(service);
@@ -133,6 +186,9 @@ config::WorkerReport worker(const Worker& worker, const ReportBasics& basics) {
           .empty_polls = c.empty_polls.get(),
           .busy_cycles = c.busy_cycles.get(),
           .total_cycles = c.total_cycles.get(),
+          .originated = c.originated.get(),
+          .timed_out = c.timed_out.get(),
+          .killed = c.killed.get(),
           .flows = static_cast<std::uint32_t>(c.flows.get()),
           .flows_max = state.flows_v4.capacity() + state.flows_v6.capacity(),
           .half_open = static_cast<std::uint32_t>(c.half_open.get()),
@@ -141,6 +197,23 @@ config::WorkerReport worker(const Worker& worker, const ReportBasics& basics) {
 }
 
 }  // namespace
+
+std::vector<config::FailureReport> failing_servers(const Control& control) {
+  std::vector<config::FailureReport> failures;
+  const auto& slots = control.compiler().servers();
+  for (std::uint16_t slot = 0; slot < slots.size(); ++slot) {
+    if (slots[slot] == nullptr || slots[slot]->draining) continue;
+    const std::uint32_t in_row = failures_in_row(control, slot);
+    if (in_row == 0) continue;
+    const Failure last = load_of(control, slot).last_failure.load(std::memory_order_relaxed);
+    failures.push_back({.service = slots[slot]->service,
+                        .server = slots[slot]->server,
+                        .endpoint = slots[slot]->endpoint,
+                        .in_row = in_row,
+                        .last = std::string(word(last))});
+  }
+  return failures;
+}
 
 config::DataplaneReport make_report(const Control& control, const ReportBasics& basics) {
   config::DataplaneReport report{.version = SLUICE_VERSION,

@@ -17,4 +17,7 @@ struct ReportBasics {
 /// Everything that dp tells of itself, read from the workers' counters as they stand. Thread: control.
 [[nodiscard]] config::DataplaneReport make_report(const Control& control, const ReportBasics& basics);
 
+/// The configured servers whose last attempts to connect have failed. Thread: control.
+[[nodiscard]] std::vector<config::FailureReport> failing_servers(const Control& control);
+
 }  // namespace sluice::dp

@@ -3,58 +3,139 @@
 #include <set>
 
 namespace sluice::dp {
+
 namespace {
 
-config::TrafficCounters since(config::TrafficCounters now, const config::TrafficCounters& start) noexcept {
-  now.packets_in -= start.packets_in;
-  now.bytes_in -= start.bytes_in;
-  now.packets_out -= start.packets_out;
-  now.bytes_out -= start.bytes_out;
-  now.connections_new -= start.connections_new;
-  now.connections_failed -= start.connections_failed;
-  return now;  // connections_current is a level: a slot changes hands only when it is 0
+void add(config::QueueCounters& sum, const config::QueueCounters& more) noexcept {
+  sum.waiting += more.waiting;
+  sum.entered += more.entered;
+  sum.timed_out += more.timed_out;
+}
+
+config::QueueCounters since(config::QueueCounters now, const config::QueueCounters& start) noexcept {
+  now.entered -= start.entered;
+  now.timed_out -= start.timed_out;
+  return now;
 }
 
 }  // namespace
 
-void ServerLedger::add(config::TrafficCounters& sum, const config::TrafficCounters& more) noexcept {
-  sum.packets_in += more.packets_in;
-  sum.bytes_in += more.bytes_in;
-  sum.packets_out += more.packets_out;
-  sum.bytes_out += more.bytes_out;
-  sum.connections_new += more.connections_new;
-  sum.connections_failed += more.connections_failed;
-  sum.connections_current += more.connections_current;
+void ServerTally::add(const ServerTally& more) noexcept {
+  traffic.packets_in += more.traffic.packets_in;
+  traffic.bytes_in += more.traffic.bytes_in;
+  traffic.packets_out += more.traffic.packets_out;
+  traffic.bytes_out += more.traffic.bytes_out;
+  traffic.connections_new += more.traffic.connections_new;
+  traffic.connections_failed += more.traffic.connections_failed;
+  traffic.connections_current += more.traffic.connections_current;
+  handshakes.answered += more.handshakes.answered;
+  handshakes.refused += more.handshakes.refused;
+  handshakes.unreachable += more.handshakes.unreachable;
+  handshakes.unanswered += more.handshakes.unanswered;
+  handshakes.retried += more.handshakes.retried;
+  handshakes.redispatched += more.handshakes.redispatched;
+  dp::add(queue, more.queue);
 }
 
-config::TrafficCounters ServerLedger::sum(std::uint16_t slot) const {
-  config::TrafficCounters total;
+ServerTally ServerTally::since(const ServerTally& start) const noexcept {
+  ServerTally counted = *this;
+  counted.traffic.packets_in -= start.traffic.packets_in;
+  counted.traffic.bytes_in -= start.traffic.bytes_in;
+  counted.traffic.packets_out -= start.traffic.packets_out;
+  counted.traffic.bytes_out -= start.traffic.bytes_out;
+  counted.traffic.connections_new -= start.traffic.connections_new;
+  counted.traffic.connections_failed -= start.traffic.connections_failed;
+  counted.handshakes.answered -= start.handshakes.answered;
+  counted.handshakes.refused -= start.handshakes.refused;
+  counted.handshakes.unreachable -= start.handshakes.unreachable;
+  counted.handshakes.unanswered -= start.handshakes.unanswered;
+  counted.handshakes.retried -= start.handshakes.retried;
+  counted.handshakes.redispatched -= start.handshakes.redispatched;
+  counted.queue = dp::since(queue, start.queue);
+  return counted;
+}
+
+ServerTally ServerLedger::sum(std::uint16_t slot) const {
+  ServerTally total;
   for (const WorkerState* worker : workers_) {
     const ServerCounters& c = worker->servers[slot];
+    const ServerHandshakes& h = worker->handshakes[slot];
     // Closed is read before new: the difference is never negative.
     const std::uint64_t closed = c.connections_closed.get();
     const std::uint64_t begun = c.connections_new.get();
-    add(total, {.packets_in = c.packets[index(Direction::to_server)].get(),
-                .bytes_in = c.bytes[index(Direction::to_server)].get(),
-                .packets_out = c.packets[index(Direction::to_client)].get(),
-                .bytes_out = c.bytes[index(Direction::to_client)].get(),
-                .connections_new = begun,
-                .connections_failed = c.connections_failed.get(),
-                .connections_current = begun - closed});
+    total.add({.traffic = {.packets_in = c.packets[index(Direction::to_server)].get(),
+                           .bytes_in = c.bytes[index(Direction::to_server)].get(),
+                           .packets_out = c.packets[index(Direction::to_client)].get(),
+                           .bytes_out = c.bytes[index(Direction::to_client)].get(),
+                           .connections_new = begun,
+                           .connections_failed = c.connections_failed.get(),
+                           .connections_current = begun - closed},
+               .handshakes = {.answered = h.answered.get(),
+                              .refused = h.refused.get(),
+                              .unreachable = h.unreachable.get(),
+                              .unanswered = h.unanswered.get(),
+                              .retried = h.retried.get(),
+                              .redispatched = h.redispatched.get()},
+               .queue = {}});
+  }
+  total.queue = sum_queue(queue_of_server(slot));
+  return total;
+}
+
+config::QueueCounters ServerLedger::sum_queue(SynQueue queue) const {
+  config::QueueCounters total;
+  for (const WorkerState* worker : workers_) {
+    const SynQueueState& q = worker->syns.queue(queue);
+    add(total, {.waiting = q.waiting.get(),
+                .oldest_ms = 0,
+                .entered = q.entered.get(),
+                .timed_out = q.timed_out.get()});
   }
   return total;
 }
 
-void ServerLedger::follow(const ServiceCompiler& compiler) {
+void ServerLedger::follow_services(const ServiceCompiler& compiler) {
+  const auto& slots = compiler.services();
+  const auto holder = [&](std::uint16_t slot) -> const std::string* {
+    return slot < slots.size() && slots[slot] != nullptr ? &slots[slot]->service.name : nullptr;
+  };
+  std::erase_if(queues_, [&](const auto& item) {
+    const auto& [slot, account] = item;
+    if (holder(slot) != nullptr && *holder(slot) == account.service) return false;
+    config::QueueCounters past = since(sum_queue(queue_of_service(slot)), account.at_start);
+    past.waiting = 0;
+    add(past_queues_[account.service], past);
+    return true;
+  });
+  std::set<std::string> names;
+  for (std::uint16_t slot = 0; slot < slots.size(); ++slot) {
+    if (holder(slot) == nullptr) continue;
+    names.insert(*holder(slot));
+    if (!queues_.contains(slot)) queues_[slot] = {*holder(slot), sum_queue(queue_of_service(slot))};
+  }
+  std::erase_if(past_queues_, [&](const auto& item) { return !names.contains(item.first); });
+}
+
+std::map<std::string, config::QueueCounters> ServerLedger::service_queues() const {
+  std::map<std::string, config::QueueCounters> totals = past_queues_;
+  for (const auto& [slot, account] : queues_) {
+    add(totals[account.service], since(sum_queue(queue_of_service(slot)), account.at_start));
+  }
+  return totals;
+}
+
+std::vector<std::uint16_t> ServerLedger::follow(const ServiceCompiler& compiler) {
+  follow_services(compiler);
   const auto& slots = compiler.servers();
   std::set<std::string> services;
   for (const auto* service : compiler.services()) {
     if (service != nullptr) services.insert(service->service.name);
   }
   const auto leave = [this](std::uint16_t slot, const Account& account) {
-    config::TrafficCounters counted = since(sum(slot), account.at_start);
-    counted.connections_current = 0;
-    add(removed_[account.holder.service], counted);
+    ServerTally counted = sum(slot).since(account.at_start);
+    counted.traffic.connections_current = 0;  // a slot changes hands only when it is
+    counted.queue.waiting = 0;
+    removed_[account.holder.service].add(counted);
   };
   std::erase_if(accounts_, [&](const auto& item) {
     const auto& [slot, account] = item;
@@ -62,6 +143,7 @@ void ServerLedger::follow(const ServiceCompiler& compiler) {
     leave(slot, account);
     return true;
   });
+  std::vector<std::uint16_t> changed;
   for (std::uint16_t slot = 0; slot < slots.size(); ++slot) {
     if (slots[slot] == nullptr) continue;
     const Holder holder{slots[slot]->service, slots[slot]->server, slots[slot]->endpoint};
@@ -69,18 +151,20 @@ void ServerLedger::follow(const ServiceCompiler& compiler) {
     if (!fresh && it->second.holder == holder) continue;
     if (!fresh) leave(slot, it->second);
     it->second = {holder, sum(slot)};
+    changed.push_back(slot);
   }
   std::erase_if(removed_, [&](const auto& item) { return !services.contains(item.first); });
+  return changed;
 }
 
-config::TrafficCounters ServerLedger::server(std::uint16_t slot) const {
+ServerTally ServerLedger::server(std::uint16_t slot) const {
   const auto it = accounts_.find(slot);
-  return it == accounts_.end() ? config::TrafficCounters{} : since(sum(slot), it->second.at_start);
+  return it == accounts_.end() ? ServerTally{} : sum(slot).since(it->second.at_start);
 }
 
-config::TrafficCounters ServerLedger::removed_servers(const std::string& service) const {
+ServerTally ServerLedger::removed_servers(const std::string& service) const {
   const auto it = removed_.find(service);
-  return it == removed_.end() ? config::TrafficCounters{} : it->second;
+  return it == removed_.end() ? ServerTally{} : it->second;
 }
 
 std::vector<bool> ServerLedger::slots_in_use() const {

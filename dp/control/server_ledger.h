@@ -9,9 +9,21 @@
 
 #include "config/report.h"
 #include "dp/control/service_compiler.h"
+#include "dp/syn_store.h"
 #include "dp/worker_state.h"
 
 namespace sluice::dp {
+
+/// What is counted for a server, or for several.
+struct ServerTally {
+  config::TrafficCounters traffic;
+  config::HandshakeCounters handshakes;
+  config::QueueCounters queue;  ///< without oldest_ms
+
+  void add(const ServerTally& more) noexcept;
+  /// What was counted since `start`. connections_current and waiting are levels, and stay.
+  [[nodiscard]] ServerTally since(const ServerTally& start) const noexcept;
+};
 
 /// Turns the workers' counters, which are kept by slot and only ever rise, into those of a server or a
 /// service by name: a slot that changes hands starts anew at zero, and what a removed server counted stays
@@ -20,17 +32,17 @@ class ServerLedger {
  public:
   explicit ServerLedger(std::vector<const WorkerState*> workers) : workers_(std::move(workers)) {}
 
-  /// To be called after each compile().
-  void follow(const ServiceCompiler& compiler);
+  /// To be called after each compile(). Returns the slots that have a new holder.
+  std::vector<std::uint16_t> follow(const ServiceCompiler& compiler);
 
   /// Of the server that has the slot now.
-  [[nodiscard]] config::TrafficCounters server(std::uint16_t slot) const;
+  [[nodiscard]] ServerTally server(std::uint16_t slot) const;
   /// Of servers that the service no longer has; connections_current is 0.
-  [[nodiscard]] config::TrafficCounters removed_servers(const std::string& service) const;
+  [[nodiscard]] ServerTally removed_servers(const std::string& service) const;
+  /// By service: SYNs that wait for any of its servers. Without oldest_ms.
+  [[nodiscard]] std::map<std::string, config::QueueCounters> service_queues() const;
   /// Server slots to which flows refer, be they open or closed.
   [[nodiscard]] std::vector<bool> slots_in_use() const;
-
-  static void add(config::TrafficCounters& sum, const config::TrafficCounters& more) noexcept;
 
  private:
   struct Holder {
@@ -40,13 +52,21 @@ class ServerLedger {
   };
   struct Account {
     Holder holder;
-    config::TrafficCounters at_start;  ///< what the slot's counters stood at when the holder got it
+    ServerTally at_start;  ///< what the slot's counters stood at when the holder got it
   };
-  [[nodiscard]] config::TrafficCounters sum(std::uint16_t slot) const;
+  struct QueueAccount {
+    std::string service;
+    config::QueueCounters at_start;
+  };
+  [[nodiscard]] ServerTally sum(std::uint16_t slot) const;
+  [[nodiscard]] config::QueueCounters sum_queue(SynQueue queue) const;
+  void follow_services(const ServiceCompiler& compiler);
 
   std::vector<const WorkerState*> workers_;
-  std::map<std::uint16_t, Account> accounts_;               ///< by slot
-  std::map<std::string, config::TrafficCounters> removed_;  ///< by service
+  std::map<std::uint16_t, Account> accounts_;                 ///< by slot
+  std::map<std::uint16_t, QueueAccount> queues_;              ///< by service slot
+  std::map<std::string, config::QueueCounters> past_queues_;  ///< of slots that services have left
+  std::map<std::string, ServerTally> removed_;                ///< by service
 };
 
 }  // namespace sluice::dp

@@ -57,6 +57,9 @@ int worker(const DataplaneReport& report, std::string_view which, rte_tel_data* 
   add(data, "empty_polls", w.empty_polls);
   add(data, "busy_cycles", w.busy_cycles);
   add(data, "total_cycles", w.total_cycles);
+  add(data, "originated", w.originated);
+  add(data, "timed_out", w.timed_out);
+  add(data, "killed", w.killed);
   add(data, "flows", w.flows);
   add(data, "flows_max", w.flows_max);
   add(data, "half_open", w.half_open);
@@ -116,6 +119,17 @@ int server(const DataplaneReport& report, std::string_view which, rte_tel_data* 
       add(data, "connections_new", s.counters.connections_new);
       add(data, "connections_current", s.counters.connections_current);
       add(data, "connections_failed", s.counters.connections_failed);
+      add(data, "maxconn", s.maxconn);
+      add(data, "failures_in_row", s.failures_in_row);
+      add(data, "handshakes_answered", s.handshakes.answered);
+      add(data, "handshakes_refused", s.handshakes.refused);
+      add(data, "handshakes_unreachable", s.handshakes.unreachable);
+      add(data, "handshakes_unanswered", s.handshakes.unanswered);
+      add(data, "handshakes_retried", s.handshakes.retried);
+      add(data, "handshakes_redispatched", s.handshakes.redispatched);
+      add(data, "queue_waiting", s.queue.waiting);
+      add(data, "queue_entered", s.queue.entered);
+      add(data, "queue_timed_out", s.queue.timed_out);
       return 0;
     }
   }

@@ -43,6 +43,10 @@ constexpr std::array<std::array<Row, kStates>, 2> kNext{{
     }},
 }};
 
+constexpr std::array<std::string_view, kStates> kNames{
+    "unused",     "udp_opening", "udp_open", "syn_sent",  "syn_received", "established",
+    "fin_client", "fin_server",  "closing",  "time_wait", "reset"};
+
 }  // namespace
 
 FlowState next_state(FlowState state, Direction direction, TcpEvent event) noexcept {
@@ -50,10 +54,14 @@ FlowState next_state(FlowState state, Direction direction, TcpEvent event) noexc
 }
 
 std::string_view name(FlowState state) noexcept {
-  constexpr std::array<std::string_view, kStates> kNames{
-      "unused",     "udp_opening", "udp_open", "syn_sent",  "syn_received", "established",
-      "fin_client", "fin_server",  "closing",  "time_wait", "reset"};
   return kNames[static_cast<std::size_t>(state)];
+}
+
+std::optional<FlowState> state_named(std::string_view text) noexcept {
+  for (std::size_t i = 1; i < kStates; ++i) {
+    if (kNames[i] == text) return static_cast<FlowState>(i);
+  }
+  return std::nullopt;
 }
 
 }  // namespace sluice::dp

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/headers.h"
@@ -50,6 +51,8 @@ enum class FlowClass : std::uint8_t { half_open, open, closed, kCount };
 
 /// Lower case, words joined by '_'.
 [[nodiscard]] std::string_view name(FlowState state) noexcept;
+/// The state of that name; not unused, which no flow has.
+[[nodiscard]] std::optional<FlowState> state_named(std::string_view text) noexcept;
 
 /// What a segment means for the state; the strongest flag counts.
 enum class TcpEvent : std::uint8_t { ack, syn, syn_ack, fin, rst, kCount };

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "config/report.h"
+#include "config/wire.h"
+#include "dp/control/flow_query.h"
+#include "dp/control/service_compiler.h"
+
+namespace sluice::dp {
+
+/// `filter` with the slots that its names have now. Names that nothing has match no flow. Errors: invalid, a
+/// state that there is not.
+[[nodiscard]] base::Result<FlowQuery::Filter> resolve_filter(const config::FlowFilter& filter,
+                                                             const ServiceCompiler& compiler);
+
+/// What the control thread asks of all workers about their flows, one job after the other, for a worker takes
+/// one query at a time. Nothing here waits: step() is to be called now and then. Thread: control.
+class FlowJobs {
+ public:
+  /// Hands a query to a worker; false while it has one in progress.
+  using Ask = std::function<bool(std::size_t worker, FlowQuery* query)>;
+
+  FlowJobs(std::size_t workers, Ask ask) : workers_(workers), ask_(std::move(ask)) {}
+
+  /// `done` gets up to `limit` of the flows that match, from step().
+  void list(const FlowQuery::Filter& filter, std::uint32_t limit, std::function<void(config::FlowList)> done);
+  /// Ends the flows that match; `done` gets their number, from step().
+  void kill(const FlowQuery::Filter& filter, std::function<void(std::uint64_t)> done);
+
+  /// Takes what workers have done, and gives them more to do. `compiler` and `tables` as they stand: rows
+  /// whose slots have been freed are left out.
+  void step(const ServiceCompiler& compiler, const ServiceTables& tables);
+  [[nodiscard]] bool idle() const noexcept { return jobs_.empty(); }
+
+ private:
+  struct Job {
+    std::vector<std::unique_ptr<FlowQuery>> queries;  ///< by worker
+    std::vector<bool> asked;
+    std::uint32_t limit = 0;
+    std::function<void(config::FlowList)> listed;  // one of the two is set
+    std::function<void(std::uint64_t)> killed;
+  };
+  Job& add(FlowQuery::Purpose purpose, const FlowQuery::Filter& filter, std::uint32_t limit);
+  bool complete(Job& job);
+
+  std::size_t workers_;
+  Ask ask_;
+  std::deque<Job> jobs_;
+};
+
+}  // namespace sluice::dp
