@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from conftest import wait_for
+from oracle import Screen
 
 # Port of the service: its settings. Clients and server say nothing at all.
 TIMEOUTS = {8001: {"timeouts": {"client": "2s", "server": "1h"}},
@@ -40,3 +41,18 @@ def test_idle_connections_are_reset_at_both_ends(site, family):
             wait_for(lambda: ends_at_server(site, port) == ["ECONNRESET"], f"the server's end, port {port}")
     assert time.monotonic() - start > 2
     assert clients[8005].poll() is None and ends_at_server(site, 8005) == []  # keepalives keep this one
+
+
+def test_sessions_are_shut_down_when_their_server_goes_down(site, family):
+    site.listen("s1", "witness", 8001)
+    site.listen("s1", "witness", 8002)
+    check = {"type": "tcp", "interval": "200ms", "rise": 1, "fall": 1}
+    services = [site.service(name, family=family, port=port, numbers=[1], check=check) for name, port in (("cut", 8001), ("kept", 8002))]
+    services[0]["servers"][0]["on_marked_down"] = "shutdown-sessions"
+    site.balance(*services)
+    cut, kept = endure(site, 8001, family=family), endure(site, 8002, family=family)
+    Screen(site.lab, "s1").set("refuse")
+    assert cut.stdout.readline().strip() == "ECONNRESET"
+    wait_for(lambda: ends_at_server(site, 8001) == ["ECONNRESET"], "the server's end")
+    site.sluice.wait_server("kept", "web1", "down")
+    assert kept.poll() is None and ends_at_server(site, 8002) == []
