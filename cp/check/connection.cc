@@ -22,6 +22,7 @@ namespace ssl = boost::asio::ssl;
 using boost::system::error_code;
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadSize = 4'096;
+using QuickAck = asio::detail::socket_option::boolean<IPPROTO_TCP, TCP_QUICKACK>;
 
 error_code from_errno(int number) {
   return {number, boost::system::system_category()};
@@ -85,12 +86,13 @@ asio::ip::address to_asio(const base::IpAddress& address) {
 }
 
 error_code CheckConnection::open(const Tcp& family, Ending ending) {
-  using QuickAck = asio::detail::socket_option::boolean<IPPROTO_TCP, TCP_QUICKACK>;
   error_code error;
+  holds_ack_ = false;
   if (socket_.open(family, error)) return error;
   if (socket_.non_blocking(true, error)) return error;
   if (ending == Ending::finish) return error;
   if (socket_.set_option(QuickAck(false), error)) return error;
+  holds_ack_ = true;
   return socket_.set_option(asio::socket_base::linger(true, 0), error);
 }
 
@@ -144,7 +146,15 @@ asio::awaitable<error_code> CheckConnection::write(std::string_view bytes) {
   co_return error;
 }
 
+error_code CheckConnection::give_ack() {
+  error_code error;
+  if (std::exchange(holds_ack_, false)) socket_.set_option(QuickAck(true), error);
+  return error;
+}
+
 asio::awaitable<error_code> CheckConnection::read_some(std::string& received, std::size_t limit) {
+  // A server that is to speak first does not know of the connection before it has our ACK.
+  if (const error_code error = give_ack(); error) co_return error;
   const std::size_t before = received.size();
   received.resize(std::min(limit, before + kReadSize));
   const auto buffer = asio::buffer(received.data() + before, received.size() - before);

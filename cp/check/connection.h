@@ -34,8 +34,8 @@ class CheckConnection {
   /// Closes it here: a socket of Asio's forgets at its destruction that it was to be reset.
   ~CheckConnection() { close(); }
 
-  /// SYN, SYN-ACK; the ACK is held back until something is sent, so that closing with `reset` before leaves
-  /// the application's accept() waiting. Result: L4OK, L4CON or SOCKERR.
+  /// SYN, SYN-ACK; the ACK is held back until something is sent or awaited, so that closing with `reset`
+  /// before leaves the application's accept() waiting. Result: L4OK, L4CON or SOCKERR.
   boost::asio::awaitable<CheckResult> connect(base::Endpoint endpoint, Ending ending);
   /// The TLS handshake. `name`: for SNI and, where certificates are verified, what theirs must be for; empty:
   /// neither. Result: L6OK or L6RSP. Pre: connected. `context` outlives this connection's use.
@@ -50,8 +50,10 @@ class CheckConnection {
   using Tcp = boost::asio::ip::tcp;
 
   boost::system::error_code open(const Tcp& family, Ending ending);
+  boost::system::error_code give_ack();
 
   Tcp::socket socket_;
+  bool holds_ack_ = false;
   std::optional<boost::asio::ssl::stream<Tcp::socket&>> tls_;
 };
 
