@@ -112,7 +112,6 @@ void SynStore::dequeue(std::uint16_t slot) noexcept {
 
 void SynStore::move(std::uint16_t slot, SynQueue queue) noexcept {
   unlink(slot);
-  queues_[queue].entered.add(1);
   link(slot, queue);
 }
 
@@ -138,7 +137,6 @@ std::uint32_t SynStore::merge(SynQueue from, SynQueue to) noexcept {
     }
     ++moved;
   }
-  queues_[to].entered.add(moved);
   return moved;
 }
 

@@ -91,7 +91,7 @@ struct SynQueueState {
   Counter oldest_ticket;  ///< 0: empty
   Counter oldest_since;   ///< tick, when not empty
   Counter waiting;
-  Counter entered;
+  Counter entered;  ///< from outside, not from another queue
   Counter timed_out;
   std::uint16_t head = kNoIndex, tail = kNoIndex;
   std::uint16_t place = kNoIndex;  ///< in SynStore::active()
