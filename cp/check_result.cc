@@ -48,21 +48,6 @@ const Words& words(CheckStatus status) noexcept {
   return kWords[static_cast<std::size_t>(status)];
 }
 
-/// `text` as HAProxy's logs have it: what is not printable, and the quote, as <XX>.
-std::string encoded(std::string_view text) {
-  std::string safe;
-  safe.reserve(text.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte >= 0x7f || c == '"') {
-      safe += fmt::format("<{:02X}>", byte);
-    } else {
-      safe += c;
-    }
-  }
-  return safe;
-}
-
 }  // namespace
 
 std::string_view code(CheckStatus status) noexcept {
@@ -107,9 +92,23 @@ bool has_answer_code(CheckStatus status) noexcept {
 std::string describe(const CheckResult& result) {
   std::string text = fmt::format("reason: {}", reason(result.status));
   if (has_answer_code(result.status)) text += fmt::format(", code: {}", result.answer_code);
-  if (!result.info.empty()) text += fmt::format(R"(, info: "{}")", encoded(result.info));
+  if (!result.info.empty()) text += fmt::format(R"(, info: "{}")", printable(result.info));
   if (result.duration.count() >= 0) text += fmt::format(", check duration: {}ms", result.duration.count());
   return text;
+}
+
+std::string printable(std::string_view text) {
+  std::string safe;
+  safe.reserve(text.size());
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte >= 0x7f || c == '"') {
+      safe += fmt::format("<{:02X}>", byte);
+    } else {
+      safe += c;
+    }
+  }
+  return safe;
 }
 
 std::string shortened(std::string text) {

@@ -66,6 +66,9 @@ bool has_answer_code(CheckStatus status) noexcept;
 /// Unavailable", check duration: 3ms`. Bytes of the info that are not printable, and quotes, stand as <XX>.
 std::string describe(const CheckResult& result);
 
+/// `text` as HAProxy's logs have it: what is not printable, and the quote, as <XX>.
+std::string printable(std::string_view text);
+
 /// `text` cut to kInfoLength.
 std::string shortened(std::string text);
 

@@ -2,12 +2,16 @@
 
 #include <chrono>
 #include <exception>
+#include <optional>
 #include <string>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
+#include <variant>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -15,25 +19,39 @@
 
 #include "base/log.h"
 #include "base/unix_socket.h"
-#include "cp/show_answer.h"
+#include "config/wire.h"
+#include "cp/line_socket.h"
 
 namespace sluice::cp {
 namespace {
 
 namespace asio = boost::asio;
+using asio::experimental::awaitable_operators::operator||;
 using Local = asio::local::stream_protocol;
 using boost::system::error_code;
 using namespace std::chrono_literals;
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kReplyTaken = CliServer::kIdle;
 
-/// What all clients share; lives as long as run().
+/// What all clients of a socket share; lives as long as run().
 struct Shared {
-  Controller& controller;
-  DpLink& link;
-  ProcessView process;
-  TimePoint started;
+  Requests& requests;
+  Waiting& waiting;
+  Access access;
   std::size_t clients = 0;
+  std::size_t waiting_clients = 0;
+};
+
+/// One more for as long as it lives, however that ends.
+class Counted {
+ public:
+  explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { --count_; }
+
+ private:
+  std::size_t& count_;
 };
 
 std::string what_of(const std::exception_ptr& error) {
@@ -46,7 +64,32 @@ std::string what_of(const std::exception_ptr& error) {
   }
 }
 
+/// Who is at the other end, for the log.
+std::string peer_of(Local::socket& socket) {
+  ucred peer{};
+  socklen_t length = sizeof(peer);
+  if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+    return "somebody unknown";
+  return fmt::format("uid {} (pid {})", peer.uid, peer.pid);
+}
+
+/// The reply to "wait"; none when the client does not wait for it any more.
+asio::awaitable<std::optional<std::string>> wait_for(config::WaitRequest request, LineSocket& lines,
+                                                     Shared& shared) {
+  if (shared.waiting_clients >= CliServer::kMaxWaiting) {
+    co_return config::encode_error_reply(
+        fmt::format("{} clients wait already, and no more may at one time", shared.waiting_clients));
+  }
+  const Counted counted(shared.waiting_clients);
+  const auto first = co_await (shared.waiting.until(std::move(request)) || lines.readable());
+  if (first.index() == 1) co_return std::nullopt;
+  const auto& outcome = std::get<0>(first);
+  co_return outcome ? config::encode_done_reply(*outcome)
+                    : config::encode_error_reply(outcome.error().message);
+}
+
 asio::awaitable<void> serve(Local::socket socket, Shared& shared) {
+  const std::string peer = peer_of(socket);
   LineSocket lines(std::move(socket), CliServer::kMaxRequest);
   for (;;) {
     const auto line = co_await lines.read_line(CliServer::kIdle);
@@ -58,17 +101,19 @@ asio::awaitable<void> serve(Local::socket socket, Shared& shared) {
       }
       co_return;
     }
-    const auto request = config::decode_cp_request(*line);
+    auto request = config::decode_cp_request(*line);
     if (!request) {
       std::string reply = config::encode_error_reply(request.error().message);
       static_cast<void>(co_await lines.write_line(std::move(reply), kReplyTaken));
       co_return;
     }
     std::string reply;
-    if (const auto* show = std::get_if<config::ShowRequest>(&*request)) {
-      reply = co_await answer(*show, shared.controller, shared.link, shared.process, shared.started);
+    if (auto* wait = std::get_if<config::WaitRequest>(&*request)) {
+      auto waited = co_await wait_for(std::move(*wait), lines, shared);
+      if (!waited) co_return;
+      reply = *std::move(waited);
     } else {
-      reply = config::encode_error_reply("this control plane only shows");
+      reply = co_await shared.requests.answer(*std::move(request), shared.access, peer);
     }
     const auto written = co_await lines.write_line(std::move(reply), kReplyTaken);
     if (!written) co_return;
@@ -78,8 +123,8 @@ asio::awaitable<void> serve(Local::socket socket, Shared& shared) {
 }  // namespace
 
 base::Result<CliServer> CliServer::listen(const asio::any_io_executor& executor,
-                                          const std::filesystem::path& path) {
-  auto fd = base::listen_unix(path.string(), 0660);
+                                          const std::filesystem::path& path, Access access) {
+  auto fd = base::listen_unix(path.string(), access == Access::admin ? 0660 : 0666);
   if (!fd) return fd.error();
   Acceptor acceptor(executor);
   error_code error;
@@ -87,15 +132,15 @@ base::Result<CliServer> CliServer::listen(const asio::any_io_executor& executor,
     return base::system_error(fmt::format("socket \"{}\"", path.string()), error.value());
   }
   static_cast<void>(fd->release());
-  return CliServer(std::move(acceptor), path);
+  return CliServer(std::move(acceptor), path, access);
 }
 
 CliServer::~CliServer() {
   if (acceptor_.is_open()) ::unlink(path_.c_str());
 }
 
-asio::awaitable<void> CliServer::run(Controller& controller, DpLink& link, ProcessView process) {
-  Shared shared{controller, link, std::move(process), std::chrono::steady_clock::now()};
+asio::awaitable<void> CliServer::run(Requests& requests, Waiting& waiting) {
+  Shared shared{requests, waiting, access_};
   const auto executor = co_await asio::this_coro::executor;
   asio::steady_timer pause(executor);
   for (;;) {

@@ -89,8 +89,10 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
       if (!error) io.stop();
     });
     asio::signal_set hangups(io, SIGHUP);
-    auto cli = CliServer::listen(io.get_executor(), runtime_dir / "cp.sock");
+    auto cli = CliServer::listen(io.get_executor(), runtime_dir / "cp.sock", Access::admin);
     if (!cli) return cli.error();
+    auto lookers = CliServer::listen(io.get_executor(), runtime_dir / "cp-read.sock", Access::read_only);
+    if (!lookers) return lookers.error();
 
     Controller controller(std::move(config), std::chrono::steady_clock::now());
     DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller);
@@ -101,12 +103,14 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     StateKeeper keeper(io.get_executor(), controller, runtime_dir / "state.json");
     Reload reload(controller, link, config_name, runtime_dir,
                   [&](PreparedChecks prepared) { checks.adopt(std::move(prepared)); });
+    Waiting waiting(io.get_executor(), controller, link);
     asio::steady_timer ticks(io.get_executor());
     keeper.restore();
     controller.on_change([&] {
       link.wake();
       log.wake();
       keeper.wake();
+      waiting.wake();
       ticks.cancel();
       for (const ServerId id : controller.take_hurried()) checks.hurry(id);
     });
@@ -114,6 +118,7 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     process.version = SLUICE_VERSION;
     process.config_file = config_name;
     process.pid = static_cast<std::uint64_t>(::getpid());
+    Requests requests(controller, link, reload, std::move(process));
 
     asio::co_spawn(io, link.run(), rethrow);
     asio::co_spawn(io, log.run(), rethrow);
@@ -122,7 +127,8 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     asio::co_spawn(io, watch.watch_generation(), rethrow);
     asio::co_spawn(io, go_on_with_slow_starts(ticks, controller), rethrow);
     asio::co_spawn(io, reload_on_hangup(hangups, reload), rethrow);
-    asio::co_spawn(io, cli->run(controller, link, std::move(process)), rethrow);
+    asio::co_spawn(io, cli->run(requests, waiting), rethrow);
+    asio::co_spawn(io, lookers->run(requests, waiting), rethrow);
     asio::co_spawn(io, check_once_met(link, checks), rethrow);
 
     base::log::info("{} services, {} servers; listening on {}", services, servers,

@@ -20,32 +20,36 @@ struct ProcessView {
 };
 
 /// Array of services: name, vip, protocol, mode, balance, status ("UP", "DEGRADED": some servers are down,
-/// "DOWN": no server takes new connections), servers_total, servers_active, counters. `filter.service`
-/// narrows.
+/// "DOWN": no server takes new connections), servers_total, servers_active (that get new connections; backup
+/// servers where no other does), servers_backup (usable ones), maxconn, counters, handshakes, queue.
+/// `filter.service` narrows.
 [[nodiscard]] std::string services_json(const Controller& controller, const config::DataplaneReport& report,
                                         const config::FlowFilter& filter);
 
-/// Array of servers: the data plane's ServerReport plus service, status (ServerState::status(), "REMOVED"
-/// for one that only its open connections keep), configured_weight, last_change_ms, and
-/// check {type, status, info, duration_ms, age_ms, failed, times_down}. A server that the data plane does not
-/// know yet has zero counters. `filter.service` and `filter.server` narrow.
+/// Array of servers: the data plane's ServerReport (weights as users write them, not in sixteenths), service,
+/// what server_view.h has of its state, and check as check_view. One that only its open connections keep has
+/// the status "REMOVED". A server that the data plane does not know yet has zero counters. `filter.service`
+/// and `filter.server` narrow.
 [[nodiscard]] std::string servers_json(const Controller& controller, const config::DataplaneReport& report,
                                        const config::FlowFilter& filter, TimePoint now);
 
-/// Array of servers: service, name, status, last_change_ms, and check as in servers_json with rise, fall and
-/// next_delay_ms. `filter.service` and `filter.server` narrow.
+/// Array of servers: service, name, endpoint, what server_view.h has of its state, of its check with the
+/// counter, and, where it has one, of its agent. `filter.service` and `filter.server` narrow.
 [[nodiscard]] std::string health_json(const Controller& controller, const config::FlowFilter& filter,
                                       TimePoint now);
 
-/// Array of services: name, queue (QueueCounters), and servers: an array of {name, maxconn,
-/// connections_current, queue}. `filter.service` and `filter.server` narrow.
-[[nodiscard]] std::string queue_json(const config::DataplaneReport& report, const config::FlowFilter& filter);
+/// Array of services: name, connections_current, maxconn, timeout_ms, queue (QueueCounters), and servers: an
+/// array of {name, connections_current, maxconn, maxqueue, queue}. `filter.service` and `filter.server`
+/// narrow.
+[[nodiscard]] std::string queue_json(const Controller& controller, const config::DataplaneReport& report,
+                                     const config::FlowFilter& filter);
 
 /// Array of {name, servers: [name, ...]}.
 [[nodiscard]] std::string names_json(const config::Config& config);
 
-/// Object: version, pid, uptime_ms, config_file, services, servers, servers_up, generation {wanted, running},
-/// and data_plane {connected, trouble}, with version, pid, uptime_ms, hugepages when `report` is there.
+/// Object: version, pid, uptime_ms, config_file, services, servers, servers_up, maxconn, generation {wanted,
+/// running}, and data_plane {connected, trouble}, with version, pid, uptime_ms, hugepages,
+/// connections_current, waiting when `report` is there.
 [[nodiscard]] std::string info_json(const Controller& controller, const ProcessView& process,
                                     const config::DataplaneReport* report);
 

@@ -45,6 +45,13 @@ std::string duration(const Json::Value& object, std::string_view name) {
   return member(object, name).isUInt64() ? duration_text(number(object, name)) : "-";
 }
 
+/// "7", and "7/250" where there is a limit.
+std::string limited(const Json::Value& object, std::string_view name, const Json::Value& limits,
+                    std::string_view limit) {
+  const std::string now = count(object, name);
+  return number(limits, limit) == 0 ? now : fmt::format("{}/{}", now, number(limits, limit));
+}
+
 std::string services(const Json::Value& content) {
   Table table({{"SERVICE"},
                {"VIP"},
@@ -53,6 +60,7 @@ std::string services(const Json::Value& content) {
                {"STATUS"},
                {"SERVERS", kRight},
                {"CONNS", kRight},
+               {"WAITING", kRight},
                {"NEW", kRight},
                {"FAILED", kRight},
                {"FROM CLIENTS", kRight},
@@ -62,20 +70,39 @@ std::string services(const Json::Value& content) {
     table.add({text(service, "name"), text(service, "vip"), text(service, "protocol"),
                text(service, "balance"), text(service, "status"),
                fmt::format("{}/{}", number(service, "servers_active"), number(service, "servers_total")),
-               count(counters, "connections_current"), count(counters, "connections_new"),
+               limited(counters, "connections_current", service, "maxconn"),
+               count(member(service, "queue"), "waiting"), count(counters, "connections_new"),
                count(counters, "connections_failed"), bytes(counters, "bytes_in"),
                bytes(counters, "bytes_out")});
   }
   return table.empty() ? "No services are configured, or none matches.\n" : table.to_string();
 }
 
-/// "L4OK 0ms", "L4CON Connection refused", "none".
-std::string check(const Json::Value& server) {
-  const Json::Value& check = member(server, "check");
+/// "L7STS 503 Service Unavailable", "L4OK", "none".
+std::string result(const Json::Value& check) {
   if (!member(check, "status").isString()) return check.isObject() ? text(check, "type") : "-";
+  std::string out = text(check, "status");
+  const Json::Value& code = member(check, "code");
+  if (code.isInt64()) out += fmt::format(" {}", code.asInt64());
   const std::string info = text(check, "info");
-  if (info != "-") return fmt::format("{} {}", text(check, "status"), info);
-  return fmt::format("{} {}", text(check, "status"), duration(check, "duration_ms"));
+  if (info != "-") out += " " + info;
+  return out;
+}
+
+/// "100"; "50/100" where the configured weight is another one; "13/100 12%" in a slow start.
+std::string weight(const Json::Value& server) {
+  std::string out = count(server, "weight");
+  if (member(server, "configured_weight").isUInt64() &&
+      number(server, "weight") != number(server, "configured_weight"))
+    out += fmt::format("/{}", number(server, "configured_weight"));
+  if (member(server, "throttle").isUInt64()) out += fmt::format(" {}%", number(server, "throttle"));
+  return out;
+}
+
+/// "UP", "UP backup", "DRAIN".
+std::string status(const Json::Value& server) {
+  const Json::Value& backup = member(server, "backup");
+  return text(server, "status") + (backup.isBool() && backup.asBool() ? " backup" : "");
 }
 
 std::string servers(const Json::Value& content) {
@@ -87,18 +114,26 @@ std::string servers(const Json::Value& content) {
                {"WEIGHT", kRight},
                {"CHECK"},
                {"CONNS", kRight},
+               {"QUEUE", kRight},
                {"NEW", kRight},
                {"FAILED", kRight},
+               {"REFUSED", kRight},
+               {"SILENT", kRight},
                {"TO SERVER", kRight},
                {"FROM SERVER", kRight},
                {"NEXT HOP"}});
   for (const Json::Value& server : content) {
     const Json::Value& counters = member(server, "counters");
-    table.add({text(server, "service"), text(server, "name"), text(server, "endpoint"),
-               text(server, "status"), duration(server, "last_change_ms"), count(server, "weight"),
-               check(server), count(counters, "connections_current"), count(counters, "connections_new"),
-               count(counters, "connections_failed"), bytes(counters, "bytes_in"),
-               bytes(counters, "bytes_out"), text(server, "next_hop")});
+    const Json::Value& handshakes = member(server, "handshakes");
+    const std::uint64_t refused = number(handshakes, "refused") + number(handshakes, "unreachable");
+    table.add({text(server, "service"), text(server, "name"), text(server, "endpoint"), status(server),
+               duration(server, "last_change_ms"), weight(server), result(member(server, "check")),
+               limited(counters, "connections_current", server, "maxconn"),
+               count(member(server, "queue"), "waiting"), count(counters, "connections_new"),
+               count(counters, "connections_failed"),
+               member(handshakes, "refused").isUInt64() ? count_text(refused) : "-",
+               count(handshakes, "unanswered"), bytes(counters, "bytes_in"), bytes(counters, "bytes_out"),
+               text(server, "next_hop")});
   }
   return table.empty() ? "No servers are configured, or none matches.\n" : table.to_string();
 }
@@ -199,27 +234,41 @@ std::string workers(const Json::Value& content) {
   return table.empty() ? "No workers.\n" : table.to_string();
 }
 
+/// "3/4": the counter, of rise + fall - 1.
+std::string health_value(const Json::Value& check) {
+  if (!member(check, "value").isUInt64()) return "-";
+  return fmt::format("{}/{}", number(check, "value"), number(check, "rise") + number(check, "fall") - 1);
+}
+
 std::string health(const Json::Value& content) {
   Table table({{"SERVICE"},
                {"SERVER"},
                {"STATUS"},
                {"FOR", kRight},
+               {"ADMIN"},
                {"CHECK"},
                {"LAST RESULT"},
                {"TOOK", kRight},
                {"AGO", kRight},
+               {"NEXT IN", kRight},
+               {"HEALTH", kRight},
                {"RISE", kRight},
                {"FALL", kRight},
                {"FAILED", kRight},
-               {"DOWN", kRight}});
+               {"DOWN", kRight},
+               {"DOWNTIME", kRight}});
+  const auto row = [&table](const Json::Value& server, const Json::Value& check, bool agent) {
+    const auto once = [agent](std::string cell) { return agent ? std::string() : std::move(cell); };
+    table.add({once(text(server, "service")), once(text(server, "name")), once(status(server)),
+               once(duration(server, "last_change_ms")), once(text(server, "admin")), text(check, "type"),
+               member(check, "status").isString() ? result(check) : "-", duration(check, "duration_ms"),
+               duration(check, "age_ms"), duration(check, "next_ms"), health_value(check),
+               count(check, "rise"), count(check, "fall"), count(check, "failed"),
+               once(count(server, "times_down")), once(duration(server, "downtime_ms"))});
+  };
   for (const Json::Value& server : content) {
-    const Json::Value& check = member(server, "check");
-    const std::string info = text(check, "info");
-    table.add({text(server, "service"), text(server, "name"), text(server, "status"),
-               duration(server, "last_change_ms"), text(check, "type"),
-               info == "-" ? text(check, "status") : fmt::format("{} {}", text(check, "status"), info),
-               duration(check, "duration_ms"), duration(check, "age_ms"), count(check, "rise"),
-               count(check, "fall"), count(check, "failed"), count(check, "times_down")});
+    row(server, member(server, "check"), false);
+    if (member(server, "agent").isObject()) row(server, member(server, "agent"), true);
   }
   return table.empty() ? "No servers are configured, or none matches.\n" : table.to_string();
 }
@@ -230,13 +279,17 @@ std::string queue(const Json::Value& content) {
                {"CONNS", kRight},
                {"MAXCONN", kRight},
                {"WAITING", kRight},
+               {"MAXQUEUE", kRight},
                {"OLDEST", kRight},
                {"ENTERED", kRight},
                {"TIMED OUT", kRight}});
-  const auto row = [&table](std::string service, std::string server, const Json::Value& place) {
+  const auto limit = [](const Json::Value& place, std::string_view name) {
+    return number(place, name) == 0 ? std::string("-") : count(place, name);
+  };
+  const auto row = [&](std::string service, std::string server, const Json::Value& place) {
     const Json::Value& queue = member(place, "queue");
     table.add({std::move(service), std::move(server), count(place, "connections_current"),
-               count(place, "maxconn"), count(queue, "waiting"),
+               limit(place, "maxconn"), count(queue, "waiting"), limit(place, "maxqueue"),
                number(queue, "waiting") == 0 ? "-" : duration(queue, "oldest_ms"), count(queue, "entered"),
                count(queue, "timed_out")});
   };
@@ -278,6 +331,8 @@ std::string info(const Json::Value& content) {
     line("data plane", fmt::format("pid {}, up for {}, version {}", number(data_plane, "pid"),
                                    duration(data_plane, "uptime_ms"), text(data_plane, "version")));
     line("hugepages", yes(member(data_plane, "hugepages")) ? "yes" : "no");
+    line("connections", limited(data_plane, "connections_current", content, "maxconn"));
+    line("waiting", count(data_plane, "waiting"));
   } else {
     line("data plane", "does not answer");
   }

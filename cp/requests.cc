@@ -1,0 +1,193 @@
+#include "cp/requests.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "cp/known_names.h"
+
+namespace sluice::cp {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+/// Counters come at once; a list of many flows takes a while to write.
+constexpr auto kReportAnswer = 2s;
+constexpr auto kFlowsAnswer = 20s;
+/// Everybody may look, but nobody is to keep the control plane busy with lists of millions.
+constexpr std::uint32_t kFlowsForAll = 10'000;
+
+std::string from_report(const config::ShowRequest& request, const Controller& controller,
+                        const config::DataplaneReport& report) {
+  switch (request.what) {
+    case config::ShowWhat::services: return services_json(controller, report, request.filter);
+    case config::ShowWhat::servers:
+      return servers_json(controller, report, request.filter, std::chrono::steady_clock::now());
+    case config::ShowWhat::queue: return queue_json(controller, report, request.filter);
+    case config::ShowWhat::ports: return config::to_json(report.ports);
+    case config::ShowWhat::drops: return config::to_json(report.drops);
+    case config::ShowWhat::workers: return config::to_json(report.workers);
+    case config::ShowWhat::flows:
+    case config::ShowWhat::health:
+    case config::ShowWhat::names:
+    case config::ShowWhat::info: break;  // answered elsewhere
+  }
+  return "null";
+}
+
+/// Error: it names a service or a server that does not exist.
+base::Result<void> names_are_known(const config::FlowFilter& filter, const config::Config& config) {
+  if (!filter.service)
+    return filter.server ? find_server_anywhere(config, *filter.server) : base::Result<void>{};
+  const auto service = find_service(config, *filter.service);
+  if (!service) return service.error();
+  if (!filter.server) return {};
+  const auto servers = find_servers(**service, *filter.server);
+  return servers ? base::Result<void>{} : servers.error();
+}
+
+/// Whether the data plane knows what `filter` names: a reload has removed it, and its connections live on.
+bool lives_on(const config::FlowFilter& filter, const config::DataplaneReport& report) {
+  return std::ranges::any_of(report.services, [&](const config::ServiceReport& service) {
+    if (filter.service && *filter.service != service.name) return false;
+    if (!filter.server) return true;
+    return std::ranges::find(service.servers, *filter.server, &config::ServerReport::name) !=
+           service.servers.end();
+  });
+}
+
+/// `server "web/s1": DRAIN, weight 0 (configured: 100)`.
+std::string outcome_text(const config::ServerRequest& request, const ServerState& server) {
+  std::string text =
+      fmt::format("server \"{}/{}\": {}", request.service, server.config().name, server.status());
+  if (request.action == config::ServerAction::weight) {
+    text += fmt::format(", weight {} (configured: {})", server.user_weight(), server.config().weight);
+    if (server.throttle()) text += fmt::format(", {} % of it for now: slow start", *server.throttle());
+  }
+  if (request.action == config::ServerAction::maxconn)
+    text += fmt::format(", maxconn {} (configured: {})", server.user_maxconn(), server.config().maxconn);
+  return text;
+}
+
+std::string wish_text(const config::ServerRequest& request) {
+  std::string text =
+      fmt::format("{}/{}: {}", request.service, request.server, config::name_of(request.action));
+  if (request.action == config::ServerAction::weight || request.action == config::ServerAction::maxconn)
+    text += fmt::format(" {}{}", request.value, request.percent ? "%" : "");
+  return text;
+}
+
+}  // namespace
+
+Requests::Requests(Controller& controller, const DpLink& link, Reload& reload, ProcessView process)
+    : controller_(controller),
+      link_(link),
+      reload_(reload),
+      process_(std::move(process)),
+      started_(std::chrono::steady_clock::now()) {}
+
+asio::awaitable<std::string> Requests::answer(config::CpRequest request, Access access, std::string asker) {
+  if (auto* what = std::get_if<config::ShowRequest>(&request)) {
+    if (access == Access::read_only) what->filter.limit = std::min(what->filter.limit, kFlowsForAll);
+    co_return co_await show(std::move(*what));
+  }
+  if (access == Access::read_only) {
+    co_return config::encode_error_reply(
+        "this socket is for looking only (\"show\", \"wait\"); changes are asked for on cp.sock");
+  }
+  if (const auto* wish = std::get_if<config::ServerRequest>(&request)) co_return change(*wish, asker);
+  if (auto* which = std::get_if<config::KillRequest>(&request))
+    co_return co_await kill(std::move(*which), std::move(asker));
+  if (std::holds_alternative<config::ReloadRequest>(request)) co_return co_await reload(std::move(asker));
+  assert(false);
+  co_return config::encode_error_reply("this is not answered here");
+}
+
+asio::awaitable<std::string> Requests::show(config::ShowRequest request) const {
+  using config::ShowWhat;
+  const bool needs_data_plane = request.what != ShowWhat::names && request.what != ShowWhat::health;
+  auto report = base::Result<config::DataplaneReport>(base::Error{});
+  if (needs_data_plane) report = co_await link_.report(kReportAnswer);
+  const auto known = names_are_known(request.filter, controller_.config());
+  if (!known && !(report && lives_on(request.filter, *report)))
+    co_return config::encode_error_reply(known.error().message);
+
+  const auto reply = [&](std::string_view json) { return config::encode_show_reply(request.what, json); };
+  if (request.what == ShowWhat::names) co_return reply(names_json(controller_.config()));
+  if (request.what == ShowWhat::health)
+    co_return reply(health_json(controller_, request.filter, std::chrono::steady_clock::now()));
+  if (request.what == ShowWhat::info) {
+    // Answered without a data plane, too: it is asked when something is wrong.
+    ProcessView process = process_;
+    const auto uptime = std::chrono::steady_clock::now() - started_;
+    process.uptime_ms =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<config::Milliseconds>(uptime).count());
+    process.data_plane_connected = link_.connected();
+    process.data_plane_trouble = report ? link_.trouble() : report.error().message;
+    co_return reply(info_json(controller_, process, report ? &*report : nullptr));
+  }
+  if (!report) co_return config::encode_error_reply(report.error().message);
+  if (request.what == ShowWhat::flows) {
+    const auto flows = co_await link_.flows(request.filter, kFlowsAnswer);
+    if (!flows) co_return config::encode_error_reply(flows.error().message);
+    co_return reply(config::to_json(*flows));
+  }
+  co_return reply(from_report(request, controller_, *report));
+}
+
+std::string Requests::change(const config::ServerRequest& request, const std::string& asker) {
+  const auto service = find_service(controller_.config(), request.service);
+  if (!service) return config::encode_error_reply(service.error().message);
+  const auto servers = find_servers(**service, request.server);
+  if (!servers) return config::encode_error_reply(servers.error().message);
+  base::log::info("cp.sock: {}: {}", asker, wish_text(request));
+  std::string done, refused;
+  for (const config::Server* server : *servers) {
+    config::ServerRequest single = request;
+    single.server = server->name;
+    const auto outcome = controller_.command(single, std::chrono::steady_clock::now());
+    std::string& text = outcome ? done : refused;
+    if (!text.empty()) text += '\n';
+    if (!outcome) {
+      text += outcome.error().message;
+      continue;
+    }
+    text += outcome_text(single, *controller_.find(*controller_.find(single.service, single.server)));
+  }
+  if (!refused.empty())
+    return config::encode_error_reply(done.empty() ? refused : fmt::format("{}\n{}", done, refused));
+  if (!link_.connected()) done += "\nThe data plane is not there; it is told as soon as it is back.";
+  return config::encode_done_reply(done);
+}
+
+asio::awaitable<std::string> Requests::kill(config::KillRequest request, std::string asker) const {
+  const config::FlowFilter& filter = request.filter;
+  if (!filter.service && !filter.server && !filter.client && !filter.state) {
+    co_return config::encode_error_reply(
+        "kill: the filter matches all flows; name a client, a service, a server or a state");
+  }
+  const auto known = names_are_known(filter, controller_.config());
+  if (!known) {
+    const auto report = co_await link_.report(kReportAnswer);
+    if (!report || !lives_on(filter, *report)) co_return config::encode_error_reply(known.error().message);
+  }
+  const auto killed = co_await link_.kill(filter, kFlowsAnswer);
+  if (!killed) co_return config::encode_error_reply(killed.error().message);
+  base::log::info("cp.sock: {}: ended {} flows that match {}", asker, *killed, config::to_json(filter));
+  co_return config::encode_kill_reply(*killed);
+}
+
+asio::awaitable<std::string> Requests::reload(std::string asker) {
+  base::log::info("cp.sock: {}: reload", asker);
+  const auto report = co_await reload_.run();
+  if (!report) co_return config::encode_error_reply(report.error().message);
+  co_return config::encode_reload_reply(*report);
+}
+
+}  // namespace sluice::cp

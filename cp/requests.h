@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "config/wire.h"
+#include "cp/controller.h"
+#include "cp/dp_link.h"
+#include "cp/reload.h"
+#include "cp/show.h"
+
+namespace sluice::cp {
+
+/// What a client may ask for: everything, or only what changes nothing ("show", "wait").
+enum class Access : std::uint8_t { admin, read_only };
+
+/// Answers the requests of cp.sock, all but "wait" (waiting.h): shows, does what the operator asks, reloads.
+///
+/// Thread: the io_context's one. Controller, link and reload must outlive it.
+class Requests {
+ public:
+  /// `process`: version, config_file, pid; the rest is filled in.
+  Requests(Controller& controller, const DpLink& link, Reload& reload, ProcessView process);
+
+  /// The reply line to one request; whatever fails is an error reply. `asker`: who stands in the log for what
+  /// is changed, e.g. "uid 0". Pre: it is not "wait".
+  boost::asio::awaitable<std::string> answer(config::CpRequest request, Access access, std::string asker);
+
+ private:
+  boost::asio::awaitable<std::string> show(config::ShowRequest request) const;
+  [[nodiscard]] std::string change(const config::ServerRequest& request, const std::string& asker);
+  boost::asio::awaitable<std::string> kill(config::KillRequest request, std::string asker) const;
+  boost::asio::awaitable<std::string> reload(std::string asker);
+
+  Controller& controller_;
+  const DpLink& link_;
+  Reload& reload_;
+  ProcessView process_;
+  TimePoint started_;
+};
+
+}  // namespace sluice::cp

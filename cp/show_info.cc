@@ -1,0 +1,63 @@
+#include <json/json.h>
+
+#include "cp/json_text.h"
+#include "cp/show.h"
+
+/// What `sluice show` tells of the instance as a whole.
+namespace sluice::cp {
+
+std::string names_json(const config::Config& config) {
+  Json::Value array(Json::arrayValue);
+  for (const config::Service& service : config.services) {
+    Json::Value& tree = array.append(Json::objectValue);
+    tree["name"] = service.name;
+    Json::Value& servers = tree["servers"] = Json::Value(Json::arrayValue);
+    for (const config::Server& server : service.servers) servers.append(server.name);
+  }
+  return text_of(array);
+}
+
+std::string info_json(const Controller& controller, const ProcessView& process,
+                      const config::DataplaneReport* report) {
+  Json::UInt64 servers = 0;
+  Json::UInt64 servers_up = 0;
+  const config::Config& config = controller.config();
+  for (std::size_t s = 0; s < config.services.size(); ++s) {
+    for (const ServerState& server : controller.servers(s)) {
+      ++servers;
+      if (server.is_up()) ++servers_up;
+    }
+  }
+  Json::Value tree(Json::objectValue);
+  tree["version"] = process.version;
+  tree["pid"] = Json::UInt64{process.pid};
+  tree["uptime_ms"] = Json::UInt64{process.uptime_ms};
+  tree["config_file"] = process.config_file;
+  tree["services"] = Json::UInt64{config.services.size()};
+  tree["servers"] = servers;
+  tree["servers_up"] = servers_up;
+  tree["maxconn"] = Json::UInt{config.global.maxconn};
+  tree["generation"]["wanted"] = Json::UInt64{controller.desired().generation};
+  tree["generation"]["running"] =
+      Json::UInt64{report != nullptr ? report->generation : controller.acknowledged()};
+  Json::Value& data_plane = tree["data_plane"];
+  data_plane["connected"] = process.data_plane_connected;
+  data_plane["trouble"] = process.data_plane_trouble;
+  if (report == nullptr) return text_of(tree);
+
+  Json::UInt64 connections = 0;
+  Json::UInt64 waiting = 0;
+  for (const config::ServiceReport& service : report->services) {
+    connections += service.counters.connections_current;
+    waiting += service.queue.waiting;
+  }
+  data_plane["version"] = report->version;
+  data_plane["pid"] = Json::UInt64{report->pid};
+  data_plane["uptime_ms"] = Json::UInt64{report->uptime_ms};
+  data_plane["hugepages"] = report->hugepages;
+  data_plane["connections_current"] = connections;
+  data_plane["waiting"] = waiting;
+  return text_of(tree);
+}
+
+}  // namespace sluice::cp
