@@ -224,6 +224,11 @@ void fields(auto& v, Like<WaitRequest> auto& request) {
   v.optional("timeout_ms", request.timeout);
 }
 
+void fields(auto& v, Like<ServiceNames> auto& service) {
+  v.required("name", service.name);
+  v.required("servers", service.servers);
+}
+
 void fields(auto& v, Like<Change> auto& change) {
   v.required("kind", change.kind);
   v.required("object", change.object);

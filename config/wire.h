@@ -118,6 +118,11 @@ struct WaitRequest {
 /// "kill" is the same on both sockets, but cp.sock refuses a filter that matches all.
 using CpRequest = std::variant<ShowRequest, ServerRequest, KillRequest, ReloadRequest, WaitRequest>;
 
+/// An element of the reply to "show names".
+struct ServiceNames {
+  std::string name;
+  std::vector<std::string> servers;
+};
 /// Reply to "reload".
 struct ReloadReport {
   std::vector<Change> changes;  ///< empty: the file says what runs already

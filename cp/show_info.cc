@@ -1,5 +1,8 @@
+#include <vector>
+
 #include <json/json.h>
 
+#include "config/wire.h"
 #include "cp/json_text.h"
 #include "cp/show.h"
 
@@ -7,14 +10,13 @@
 namespace sluice::cp {
 
 std::string names_json(const config::Config& config) {
-  Json::Value array(Json::arrayValue);
+  std::vector<config::ServiceNames> names;
   for (const config::Service& service : config.services) {
-    Json::Value& tree = array.append(Json::objectValue);
-    tree["name"] = service.name;
-    Json::Value& servers = tree["servers"] = Json::Value(Json::arrayValue);
-    for (const config::Server& server : service.servers) servers.append(server.name);
+    config::ServiceNames& entry = names.emplace_back();
+    entry.name = service.name;
+    for (const config::Server& server : service.servers) entry.servers.push_back(server.name);
   }
-  return text_of(array);
+  return config::to_json(names);
 }
 
 std::string info_json(const Controller& controller, const ProcessView& process,

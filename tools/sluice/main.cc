@@ -1,9 +1,10 @@
-#include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
 #include "tools/sluice/command.h"
+#include "tools/sluice/completion.h"
 
 /// Exit code: 0, 1 when the command failed, 2 when it was called wrongly.
 int main(int argc, char** argv) {
@@ -20,6 +21,10 @@ int main(int argc, char** argv) {
   cli::add_flow(app, invocation);
   cli::add_wait(app, invocation);
   cli::add_version(app, invocation);
+  cli::add_completion(app, invocation);
+  // For the script of `sluice completion`: its words are half-written, not to be parsed.
+  if (argc > 1 && std::string_view(argv[1]) == "__complete")
+    return cli::complete(app, {argv + 2, argv + argc});
   try {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {
