@@ -8,6 +8,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
@@ -167,6 +168,11 @@ asio::awaitable<error_code> CheckConnection::read_some(std::string& received, st
   }
   received.resize(before + count);
   co_return error;
+}
+
+asio::awaitable<void> CheckConnection::pause(std::chrono::milliseconds time) {
+  asio::steady_timer timer(socket_.get_executor(), time);
+  co_await timer.async_wait(kAsTuple);
 }
 
 void CheckConnection::close() {

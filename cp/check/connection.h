@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -44,6 +45,8 @@ class CheckConnection {
   boost::asio::awaitable<boost::system::error_code> write(std::string_view bytes);
   /// Appends what came, at least one byte, at most up to `limit` bytes in all. Pre: received.size() < limit.
   boost::asio::awaitable<boost::system::error_code> read_some(std::string& received, std::size_t limit);
+  /// Lets `time` pass.
+  boost::asio::awaitable<void> pause(std::chrono::milliseconds time);
   void close();
 
  private:

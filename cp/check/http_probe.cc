@@ -49,11 +49,12 @@ CheckResult of_status(const HttpAnswer& answer, CheckStatus status) {
   return result;
 }
 
-/// What the body says, once enough of it is there; `pacer` spares looks at one that comes in crumbs.
+/// What the body says, once enough of it is there.
 std::optional<CheckResult> judge_body(const HttpAnswer& answer, const Matcher& matcher, LookPacer& pacer) {
   const bool last = answer.state() == State::complete;
   if (last && answer.body().empty()) return invalid("HTTP content check could not find a response body");
-  if (answer.body().empty() || !pacer.look(answer.body().size(), last)) return std::nullopt;
+  if (answer.body().empty()) return std::nullopt;
+  pacer.looked();
   const bool found = matcher.found_in(answer.body());
   if (found && matcher.negated()) return invalid("HTTP check matched unwanted content");
   if (found || (last && matcher.negated())) return of_status(answer, CheckStatus::l7_ok);
@@ -67,12 +68,10 @@ asio::awaitable<CheckResult> ask(const CheckTarget& target, CheckConnection& con
   HttpAnswer answer;
   LookPacer pacer;
   std::string piece;
-  bool anything = false;
   bool judged = false;
   while (!error) {
     piece.clear();
     error = co_await connection.read_some(piece, kPiece);
-    anything = anything || !piece.empty();
     answer.feed(piece);
     // An end in the middle of a body is taken as its end, as HAProxy does; a broken connection is not.
     if (error == asio::error::eof || error == asio::ssl::error::stream_truncated) answer.finish();
@@ -84,6 +83,7 @@ asio::awaitable<CheckResult> ask(const CheckTarget& target, CheckConnection& con
     if (!target.expect) co_return of_status(answer, CheckStatus::l7_ok);
     const std::optional<CheckResult> verdict = judge_body(answer, *target.expect, pacer);
     if (verdict) co_return *verdict;
+    if (pacer.is_tired()) co_await connection.pause(LookPacer::kPause);
   }
   CheckResult result;
   result.status = CheckStatus::socket_error;

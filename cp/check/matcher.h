@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstddef>
+#include <chrono>
 #include <memory>
 #include <regex.h>
 #include <string>
@@ -31,22 +31,19 @@ class Matcher {
   std::shared_ptr<const regex_t> regex_;  ///< of regex
 };
 
-/// Decides when a text that grows is worth another look: at each of the first growths, then each time it is
-/// an eighth longer, so that a server that sends byte by byte costs no more than one that does not.
+/// Bounds what looking at an answer that comes in crumbs costs: after so many looks whoever reads it is to
+/// let more of it come in first.
 class LookPacer {
  public:
-  /// Whether to look at the text now that it has `size` bytes. `last`: no more will come.
-  [[nodiscard]] bool look(std::size_t size, bool last) noexcept {
-    constexpr unsigned kFreely = 64;
-    if (!last && looks_ >= kFreely && size < seen_ + seen_ / 8) return false;
-    ++looks_;
-    seen_ = size;
-    return true;
-  }
+  static constexpr std::chrono::milliseconds kPause{10};
+
+  void looked() noexcept { ++looks_; }
+  /// Whether to wait for kPause before reading on.
+  [[nodiscard]] bool is_tired() const noexcept { return looks_ >= kFreely; }
 
  private:
+  static constexpr unsigned kFreely = 64;
   unsigned looks_ = 0;
-  std::size_t seen_ = 0;
 };
 
 }  // namespace sluice::cp

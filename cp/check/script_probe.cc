@@ -160,7 +160,8 @@ class Script {
     for (;;) {
       const bool last = error || received_.size() >= kAnswerLimit;
       const bool enough = last || (!received_.empty() && received_.size() >= step.min_recv);
-      if (enough && pacer.look(received_.size(), last)) {
+      if (enough) {
+        pacer.looked();
         const bool found = matcher.found_in(received_);
         if (found && !step.expect.negate) co_return passed();
         if (found || last || step.min_recv != 0) {
@@ -171,6 +172,7 @@ class Script {
           co_return mismatch(step, number);
         }
       }
+      if (pacer.is_tired()) co_await connection_.pause(LookPacer::kPause);
       error = co_await connection_.read_some(received_, kAnswerLimit);
     }
   }
