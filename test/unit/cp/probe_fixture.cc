@@ -141,8 +141,9 @@ asio::awaitable<void> FakeServer::serve(Tcp::socket socket, std::shared_ptr<Stat
     if (error) co_return;
     co_await talk(stream, *state);
   }
-  if (state->behaviour.after == Behaviour::After::reset)
-    socket.set_option(asio::socket_base::linger(true, 0));
+  if (state->behaviour.after != Behaviour::After::reset) co_return;
+  socket.set_option(asio::socket_base::linger(true, 0));
+  socket.close();  // its destructor would forget the option
 }
 
 template <typename Stream>
