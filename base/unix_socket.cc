@@ -81,6 +81,24 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
   return {};
 }
 
+/// Connects where others wait already; blocks until it is our turn or the time is up.
+Result<Fd> connect_in_turn(const std::string& path, std::chrono::milliseconds timeout) {
+  const auto address = address_of(path);
+  if (!address) return address.error();
+  Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (!fd) return system_error(named(path) + ": socket", errno);
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+  const timeval limit{seconds.count(), std::chrono::microseconds(timeout - seconds).count()};
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
+    return system_error(named(path) + ": SO_SNDTIMEO", errno);
+  const int failure = connect_to(fd, *address);
+  if (failure == EAGAIN)
+    return Error{ErrorCode::exhausted, named(path) + ": too many connections wait there, and for too long"};
+  if (failure != 0) return system_error(named(path) + ": connect", failure);
+  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return system_error(named(path) + ": O_NONBLOCK", errno);
+  return fd;
+}
+
 /// Waits until `fd` is ready for `events` or the time is up.
 Result<void> wait_for(const std::string& path, int fd, short events,
                       std::chrono::steady_clock::time_point deadline, std::chrono::milliseconds timeout) {
@@ -140,7 +158,7 @@ Result<Fd> connect_unix(const std::string& path) {
     case ECONNREFUSED:
       return Error{ErrorCode::unavailable, named(path) + ": nobody listens there (is sluice running?)"};
     case EAGAIN:  // Linux: the backlog is full
-      return Error{ErrorCode::unavailable, named(path) + ": too many connections wait there"};
+      return Error{ErrorCode::exhausted, named(path) + ": too many connections wait there"};
     default: return system_error(named(path) + ": connect", failure);
   }
 }
@@ -149,6 +167,7 @@ Result<std::string> request(const std::string& path, std::string_view line,
                             std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   auto fd = connect_unix(path);
+  if (!fd && fd.error().code == ErrorCode::exhausted) fd = connect_in_turn(path, timeout);
   if (!fd) return std::move(fd).error();
   LineStream stream{*std::move(fd), {}};
   const Error lost{ErrorCode::unavailable, named(path) + ": the connection was closed before an answer came"};

@@ -15,7 +15,8 @@ namespace sluice::base {
 /// same moment cannot both win: the directory is locked (flock) meanwhile, so it must be readable.
 Result<Fd> listen_unix(const std::string& path, unsigned mode);
 
-/// Connects to `path`. Never blocks. ErrorCode::unavailable when nobody listens or its backlog is full.
+/// Connects to `path`. Never blocks. ErrorCode::unavailable when nobody listens, exhausted when too many wait
+/// there already.
 Result<Fd> connect_unix(const std::string& path);
 
 /// Sends `line` to the server at `path` and returns its answer, without the '\n'. Blocks for at most

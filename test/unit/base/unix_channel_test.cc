@@ -412,6 +412,16 @@ TEST_F(RequestTest, TellsWhyThereIsNoAnswer) {
             "socket \"" + path_ + "\": the connection was closed before an answer came");
 }
 
+TEST_F(RequestTest, WaitsItsTurnWhereManyWait) {
+  ASSERT_TRUE(serve_echo({.max_clients = 200}));
+  std::vector<Fd> crowd;  // nobody is taken in before the loop runs
+  auto next = connect_unix(path_);
+  for (; next; next = connect_unix(path_)) crowd.push_back(*std::move(next));
+  EXPECT_EQ(next.error().code, ErrorCode::exhausted);
+  EXPECT_EQ(request(path_, "hello", milliseconds{20}).error().code, ErrorCode::exhausted);
+  EXPECT_EQ(*ask("hello"), "echo hello");
+}
+
 TEST_F(RequestTest, HearsWhyItsLineWasRefused) {
   ASSERT_TRUE(serve_echo({.limits = {.line = 1000, .output = 1 << 20}}));
   EXPECT_EQ(*ask(std::string(std::size_t{4} << 20, 'z')),
