@@ -53,11 +53,11 @@ base::Result<void> run(const RunOptions& options) {
   if (!control_plane) return control_plane.error();
   const auto runtime_dir = RuntimeDir::claim(from_root(options.runtime_dir));
   if (!runtime_dir) return runtime_dir.error();
-  const auto accepted = runtime_dir->write_file("accepted.json", *text);
+  const auto accepted = runtime_dir->write_file(RuntimeDir::kAccepted, *text);
   if (!accepted) return accepted.error();
 
   const auto arguments = [&] {
-    return std::vector<std::string>{"--config",      (runtime_dir->path() / "accepted.json").string(),
+    return std::vector<std::string>{"--config",      (runtime_dir->path() / RuntimeDir::kAccepted).string(),
                                     "--runtime-dir", runtime_dir->path().string(),
                                     "--log-level",   options.log_level};
   };

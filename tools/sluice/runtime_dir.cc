@@ -30,6 +30,16 @@ base::Error path_error(const std::filesystem::path& path, int error_number) {
 /// The longest name of a socket that the directory is to hold.
 constexpr std::string_view kLongestSocket = "notify.sock";
 
+constexpr std::string_view kLock = "sluice.lock";
+
+/// Whether `path` still leads to the open file.
+bool is_same_file(int fd, const std::filesystem::path& path) {
+  struct stat open {};
+  struct stat named {};
+  if (::fstat(fd, &open) != 0 || ::stat(path.c_str(), &named) != 0) return false;
+  return open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+}
+
 std::string holder_of(int lock) {
   std::array<char, 32> text{};
   const ssize_t length = ::pread(lock, text.data(), text.size() - 1, 0);
@@ -61,31 +71,39 @@ base::Result<RuntimeDir> RuntimeDir::claim(const std::filesystem::path& path) {
                     path.string(), path.native().size(), kMost)};
   }
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  const bool made = std::filesystem::create_directories(path, error);
   if (error) return path_error(path, error.value());
-  const std::filesystem::path lock_path = path / "sluice.lock";
-  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock < 0) return path_error(lock_path, errno);
-  RuntimeDir claimed(path, lock);
-  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return path_error(lock_path, errno);
-    return base::Error{
-        base::ErrorCode::exists,
-        fmt::format("another sluice ({}) runs on the runtime directory \"{}\"; stop it, or choose "
-                    "another with --runtime-dir",
-                    holder_of(lock), path.string())};
-  }
-  if (::ftruncate(lock, 0) != 0) return path_error(lock_path, errno);
-  const auto written = write_all(lock, fmt::format("{}\n", ::getpid()), lock_path);
+  const std::filesystem::path lock_path = path / kLock;
+  base::Fd lock;
+  do {
+    lock = base::Fd(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!lock) return path_error(lock_path, errno);
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) return path_error(lock_path, errno);
+      return base::Error{
+          base::ErrorCode::exists,
+          fmt::format("another sluice ({}) runs on the runtime directory \"{}\"; stop it, or choose "
+                      "another with --runtime-dir",
+                      holder_of(lock.get()), path.string())};
+    }
+    // An instance that ended between our open() and flock() has removed the file that we locked.
+  } while (!is_same_file(lock.get(), lock_path));
+  RuntimeDir claimed(path, lock.release(), made);
+  if (::ftruncate(claimed.lock_, 0) != 0) return path_error(lock_path, errno);
+  const auto written = write_all(claimed.lock_, fmt::format("{}\n", ::getpid()), lock_path);
   if (!written) return written.error();
   return claimed;
 }
 
 RuntimeDir::RuntimeDir(RuntimeDir&& other) noexcept
-    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), made_(other.made_) {}
 
 RuntimeDir::~RuntimeDir() {
-  if (lock_ >= 0) ::close(lock_);
+  if (lock_ < 0) return;
+  ::unlink((path_ / kAccepted).c_str());
+  ::unlink((path_ / kLock).c_str());  // while we hold it: nobody else does
+  if (made_) ::rmdir(path_.c_str());
+  ::close(lock_);
 }
 
 base::Result<void> RuntimeDir::write_file(std::string_view name, std::string_view text) const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <ctime>
 #include <exception>
 #include <sys/wait.h>
 #include <utility>
@@ -12,6 +13,8 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/log.h"
+#include "config/wire.h"
+#include "cp/line_socket.h"
 #include "cp/rethrow.h"
 #include "tools/sluice/runtime_dir.h"
 
@@ -25,6 +28,16 @@ using namespace std::chrono_literals;
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 /// Children of a killed `sluice run` take this long to end at most.
 constexpr auto kLeftovers = 6s;
+/// The data plane compiles the new state before it holds; a control plane that takes longer hangs.
+constexpr auto kReloadWithin = 60s;
+
+/// For the service manager; Type=notify-reload wants the time, too.
+void tell_reloading() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto microseconds = static_cast<long long>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1'000;
+  ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", microseconds);
+}
 
 }  // namespace
 
@@ -172,8 +185,9 @@ asio::awaitable<void> Supervisor::take_signals() {
     if (signal == SIGCHLD) {
       reap();
     } else if (signal == SIGHUP) {
-      log::warn(
-          "SIGHUP: the configuration is read at the start only; restart sluice to take over a changed one");
+      // The file may have changed since the reload under way has read it.
+      reload_again_ = true;
+      if (!reloading_) asio::co_spawn(io_, reload(), cp::rethrow);
     } else if (++stop_signals_ == 1) {
       log::info("{}: stopping", ::strsignal(signal));
       stopping_.set();
@@ -184,6 +198,30 @@ asio::awaitable<void> Supervisor::take_signals() {
       }
     }
   }
+}
+
+asio::awaitable<void> Supervisor::reload() {
+  reloading_ = true;
+  while (std::exchange(reload_again_, false) && !stopping_.is_set()) {
+    log::info("SIGHUP: reloading the configuration");
+    tell_reloading();
+    std::string request = config::encode_cp_request(config::ReloadRequest{});
+    const auto line = co_await cp::ask(runtime_dir_ / "cp.sock", std::move(request), kReloadWithin);
+    const auto report =
+        line ? config::decode_reload_reply(*line) : base::Result<config::ReloadReport>(line.error());
+    // The changes stand in the control plane's own log.
+    std::string outcome =
+        report ? fmt::format("the configuration was reloaded: {} changes", report->changes.size())
+               : fmt::format("the configuration was not reloaded: {}", report.error().message);
+    if (report && !report->note.empty()) outcome += "; " + report->note;
+    if (report) {
+      log::info("{}", outcome);
+    } else {
+      log::error("{}", outcome);
+    }
+    ::sd_notifyf(0, "READY=1\nSTATUS=%s", outcome.substr(0, outcome.find('\n')).c_str());
+  }
+  reloading_ = false;
 }
 
 base::Result<void> Supervisor::start(Child& child) {

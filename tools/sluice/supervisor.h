@@ -23,8 +23,8 @@ namespace sluice::cli {
 /// configuration does not get better by trying. One that dies later is started again, at once, or with a
 /// growing pause when it keeps dying young. The other one is left alone: each finds the other again by
 /// itself. SIGTERM, SIGINT: the control plane is stopped, then the data plane, each with SIGTERM, and SIGKILL
-/// after kGrace; a second signal kills both at once. SIGHUP: a line in the log. Thread: the one that calls
-/// run().
+/// after kGrace; a second signal kills both at once. SIGHUP: the control plane reads the configuration file
+/// anew, and the log says what came of it. Thread: the one that calls run().
 class Supervisor {
  public:
   static constexpr std::chrono::seconds kGrace{5};         ///< from SIGTERM to SIGKILL
@@ -66,6 +66,8 @@ class Supervisor {
   boost::asio::awaitable<void> take_signals();
   base::Result<void> start(Child& child);
   void reap();
+  /// Asks the control plane to reload; SIGHUPs that come meanwhile lead to one more reload.
+  boost::asio::awaitable<void> reload();
   void fail(std::string sentence);
 
   std::filesystem::path runtime_dir_;
@@ -75,6 +77,8 @@ class Supervisor {
   Child data_plane_, control_plane_;
   Event stopping_;
   unsigned stop_signals_ = 0;
+  bool reloading_ = false;
+  bool reload_again_ = false;
   base::Result<void> outcome_;
 };
 

@@ -240,12 +240,36 @@ TEST_F(SupervisorTest, SecondSignalKillsAStubbornChild) {
   EXPECT_TRUE(eventually([&] { return is_gone(pids("sluice-dp").at(0)); }));
 }
 
-TEST_F(SupervisorTest, HangupIsAnsweredInTheLog) {
+TEST_F(SupervisorTest, HangupReloadsThroughTheControlPlane) {
+  behave("sluice-cp", "reload");
   run();
   ASSERT_TRUE(eventually_logged("ready:")) << log();
   ::kill(run_, SIGHUP);
-  EXPECT_TRUE(eventually_logged("SIGHUP: the configuration is read at the start only"));
+  ASSERT_TRUE(eventually_logged("the configuration was reloaded: 1 changes; it was a fake")) << log();
+  ::kill(run_, SIGHUP);
+  ASSERT_TRUE(eventually_logged("the configuration was not reloaded: no second time")) << log();
   EXPECT_EQ(stop(), 0);
+}
+
+TEST_F(SupervisorTest, HangupWithoutAControlPlaneIsToldAndHarmsNothing) {
+  run();
+  ASSERT_TRUE(eventually_logged("ready:")) << log();
+  ::kill(run_, SIGHUP);
+  EXPECT_TRUE(eventually_logged("the configuration was not reloaded: socket")) << log();
+  EXPECT_EQ(pids("sluice-cp").size(), 1U);
+  EXPECT_EQ(stop(), 0);
+}
+
+TEST_F(SupervisorTest, NothingIsLeftBehind) {
+  run();
+  ASSERT_TRUE(eventually_logged("ready:")) << log();
+  EXPECT_EQ(stop(), 0);
+  EXPECT_FALSE(fs::exists(dir_ / "rt")) << "it was made for this instance";
+  fs::create_directory(dir_ / "rt");
+  behave("sluice-dp", "fail");
+  run();
+  EXPECT_EQ(finish(), 1);
+  EXPECT_TRUE(fs::is_empty(dir_ / "rt")) << "a refusal leaves nothing either";
 }
 
 TEST(RestartPause, GrowsWithYoungDeathsUpToALimit) {
