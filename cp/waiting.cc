@@ -52,7 +52,7 @@ asio::awaitable<base::Result<std::string>> Waiting::until(config::WaitRequest re
   const bool drained = request.what == config::WaitFor::drained;
   const TimePoint began = std::chrono::steady_clock::now();
   const TimePoint deadline = began + std::min(request.timeout, config::kLongestDuration);
-  if (drained) co_await look();
+  if (drained) co_await look(began);
   // A server that a reload has removed is known to the data plane as long as it has connections.
   const auto known = names_are_known(request);
   if (!known) co_return known.error();
@@ -71,7 +71,7 @@ asio::awaitable<base::Result<std::string>> Waiting::until(config::WaitRequest re
     if (drained) {
       pause.expires_at(std::min(deadline, now + kLook));
       co_await pause.async_wait(kAsTuple);
-      co_await look();
+      co_await look(began);
     } else {
       // All who wait share one timer that never expires; each has its own deadline.
       pause.expires_at(deadline);
@@ -122,9 +122,9 @@ std::string Waiting::missing_drained(const config::WaitRequest& request, TimePoi
   return {};
 }
 
-asio::awaitable<void> Waiting::look() {
+asio::awaitable<void> Waiting::look(TimePoint since) {
   const TimePoint now = std::chrono::steady_clock::now();
-  if (looking_ || now - looked_ < kLook) co_return;
+  if (looking_ || (looked_ >= since && now - looked_ < kLook)) co_return;
   struct Guard {
     explicit Guard(bool& flag) : flag_(flag) { flag_ = true; }
     Guard(const Guard&) = delete;

@@ -40,8 +40,8 @@ class Waiting {
   /// Empty: as wished. Else what is missing: `server "web/s1" has 12 connections`.
   [[nodiscard]] std::string missing_health(const config::WaitRequest& request) const;
   [[nodiscard]] std::string missing_drained(const config::WaitRequest& request, TimePoint since) const;
-  /// Asks for a report, unless somebody else is just doing so or has done so within kLook.
-  boost::asio::awaitable<void> look();
+  /// Asks for a report, unless somebody else is just doing so, or has done so after `since` and within kLook.
+  boost::asio::awaitable<void> look(TimePoint since);
   [[nodiscard]] base::Result<void> names_are_known(const config::WaitRequest& request) const;
 
   boost::asio::steady_timer changed_;  ///< never expires: cancelled by wake()

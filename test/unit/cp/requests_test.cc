@@ -1,0 +1,225 @@
+#include <future>
+#include <gmock/gmock.h>
+#include <memory>
+#include <string>
+#include <sys/stat.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "test/unit/cp/control_plane_process.h"
+
+/// What operators ask on cp.sock, and what everybody may ask on cp-read.sock.
+namespace sluice::cp {
+namespace {
+
+using config::ServerAction;
+using config::WaitFor;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class RequestsTest : public ControlPlaneTest {
+ protected:
+  void SetUp() override {
+    ControlPlaneTest::SetUp();
+    dp_ = std::make_unique<FakeDataPlane>(path("dp.sock"), config::ForwardingState{});
+    start();
+    ASSERT_TRUE(eventually([&] { return dp_->applied() == 1; })) << log();
+  }
+  void TearDown() override {
+    ControlPlaneTest::TearDown();
+    dp_.reset();
+  }
+  [[nodiscard]] std::string command(const std::string& server, ServerAction action, std::uint32_t value = 0,
+                                    bool percent = false) const {
+    return ask(config::ServerRequest{"web", server, action, value, percent});
+  }
+  [[nodiscard]] std::string wait(const std::string& server, WaitFor what,
+                                 config::Milliseconds timeout) const {
+    return ask(config::WaitRequest{"web", server, what, timeout});
+  }
+  /// The weight of server number `i` at the data plane, in sixteenths.
+  [[nodiscard]] std::uint32_t weight(std::size_t i) const {
+    return dp_->state().services.at(0).servers.at(i).weight;
+  }
+  /// The data plane tells of web/a: its weight and its open connections.
+  void tell(std::uint32_t weight, std::uint64_t connections, bool draining = false) {
+    config::DataplaneReport report;
+    config::ServiceReport& service = report.services.emplace_back();
+    service.name = "web";
+    config::ServerReport& server = service.servers.emplace_back();
+    server.name = draining ? "gone" : "a";
+    server.endpoint = *base::Endpoint::parse("192.0.2.2:80");
+    server.weight = weight;
+    server.draining = draining;
+    server.counters.connections_current = connections;
+    dp_->report(report);
+  }
+  /// Connections on which something was asked and nothing answered yet.
+  [[nodiscard]] std::vector<base::Fd> clients(std::size_t count, const char* socket,
+                                              const std::string& line) {
+    std::vector<base::Fd> open;
+    while (open.size() < count) {
+      auto fd = base::connect_unix(path(socket));
+      if (!fd) break;
+      if (!line.empty()) send_line(fd->get(), line);
+      open.push_back(std::move(*fd));
+    }
+    return open;
+  }
+
+  std::unique_ptr<FakeDataPlane> dp_;
+};
+
+TEST_F(RequestsTest, WhatTheOperatorWantsReachesTheDataPlane) {
+  EXPECT_THAT(command("a", ServerAction::drain), HasSubstr(R"(server \"web/a\": DRAIN)"));
+  EXPECT_TRUE(eventually([&] { return weight(0) == 0; })) << log();
+  EXPECT_THAT(command("a", ServerAction::ready), HasSubstr(R"("ok":true)"));
+  EXPECT_TRUE(eventually([&] { return weight(0) == 1600; })) << log();
+  EXPECT_THAT(command("a", ServerAction::weight, 50, true), HasSubstr("weight 50 (configured: 100)"));
+  EXPECT_TRUE(eventually([&] { return weight(0) == 800; })) << log();
+  EXPECT_THAT(command("a", ServerAction::maxconn, 7), HasSubstr("maxconn 7 (configured: 0)"));
+  EXPECT_TRUE(eventually([&] { return dp_->state().services[0].servers[0].maxconn == 7; })) << log();
+  EXPECT_THAT(log(), HasSubstr("cp.sock: uid " + std::to_string(::getuid())));
+}
+
+TEST_F(RequestsTest, AStarMeansAllServersOfTheService) {
+  EXPECT_THAT(command("*", ServerAction::maint), AllOf(HasSubstr("web/a"), HasSubstr("web/b")));
+  EXPECT_TRUE(eventually([&] { return weight(0) == 0 && weight(1) == 0; })) << log();
+}
+
+TEST_F(RequestsTest, UnknownNamesAreAnsweredWithThoseThereAre) {
+  EXPECT_THAT(command("m4", ServerAction::drain), HasSubstr(R"(no server \"m4\" in \"web\": a, b)"));
+  EXPECT_THAT(ask(config::ServerRequest{"wbe", "a", ServerAction::drain}),
+              HasSubstr(R"(no service \"wbe\": web (did you mean \"web\"?))"));
+  config::ShowRequest show{config::ShowWhat::servers, {}};
+  show.filter.service = "nosuch";
+  EXPECT_THAT(ask(show), HasSubstr(R"(no service \"nosuch\": web)"));
+  show.filter = {};
+  show.filter.server = "nosuch";
+  EXPECT_THAT(ask(show), HasSubstr(R"(no server \"nosuch\": a, b)"));
+}
+
+TEST_F(RequestsTest, WhatAReloadRemovedIsKnownAsLongAsItHasConnections) {
+  tell(0, 2, true);
+  config::ShowRequest show{config::ShowWhat::servers, {}};
+  show.filter.service = "web";
+  show.filter.server = "gone";
+  EXPECT_THAT(ask(show), HasSubstr("REMOVED"));
+  EXPECT_THAT(wait("gone", WaitFor::drained, 1ms), HasSubstr("has 2 open connections"));
+}
+
+TEST_F(RequestsTest, RefusalsOfTheControllerComeBack) {
+  EXPECT_THAT(command("a", ServerAction::weight, 300), AllOf(HasSubstr(R"("ok":false)"), HasSubstr("300")));
+  EXPECT_THAT(command("a", ServerAction::agent_up), HasSubstr("has no agent"));
+}
+
+TEST_F(RequestsTest, EndsTheFlowsThatMatchButNeverAll) {
+  config::FlowFilter filter;
+  filter.service = "web";
+  filter.client_port = 40'000;
+  EXPECT_THAT(ask(config::KillRequest{filter}), HasSubstr(R"("killed":3)"));
+  ASSERT_TRUE(dp_->killed());
+  EXPECT_EQ(dp_->killed()->service, "web");
+  EXPECT_EQ(dp_->killed()->client_port, 40'000);
+  EXPECT_THAT(ask(config::KillRequest{}), HasSubstr("matches all flows"));
+  filter.service = "nosuch";
+  EXPECT_THAT(ask(config::KillRequest{filter}), HasSubstr("no service"));
+}
+
+TEST_F(RequestsTest, ReloadTellsWhatChanged) {
+  std::ofstream(dir_ / "config.json")
+      << std::string(kConfig).replace(std::string(kConfig).find("192.0.2.3"), 9, "192.0.2.9");
+  EXPECT_THAT(ask(config::ReloadRequest{}), AllOf(HasSubstr(R"("ok":true)"), HasSubstr("192.0.2.9:80")));
+  std::ofstream(dir_ / "config.json") << "{";
+  EXPECT_THAT(ask(config::ReloadRequest{}), AllOf(HasSubstr(R"("ok":false)"), HasSubstr("config.json:1:")));
+}
+
+TEST_F(RequestsTest, EverybodyMayLookAndOnlyLook) {
+  struct stat status {};
+  ASSERT_EQ(::stat(path("cp.sock").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0660U);
+  ASSERT_EQ(::stat(path("cp-read.sock").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0666U);
+  EXPECT_THAT(ask(config::ShowRequest{config::ShowWhat::health, {}}, "cp-read.sock"),
+              HasSubstr(R"("ok":true)"));
+  EXPECT_THAT(ask(config::WaitRequest{"web", "a", WaitFor::up, 1s}, "cp-read.sock"),
+              HasSubstr(R"("ok":true)"));
+  const std::vector<config::CpRequest> changes{config::ServerRequest{"web", "a", ServerAction::drain},
+                                               config::KillRequest{}, config::ReloadRequest{}};
+  for (const auto& change : changes)
+    EXPECT_THAT(ask(change, "cp-read.sock"), HasSubstr("asked for on cp.sock"));
+  EXPECT_EQ(weight(0), 1600U);
+}
+
+TEST_F(RequestsTest, WaitAnswersWhenTheServerIsUpOrDown) {
+  ASSERT_THAT(command("a", ServerAction::maint), HasSubstr(R"("ok":true)"));
+  EXPECT_THAT(wait("a", WaitFor::down, 1s), HasSubstr(R"(server \"web/a\": down)"));
+  auto up = std::async(std::launch::async, [&] { return wait("a", WaitFor::up, 20s); });
+  EXPECT_EQ(up.wait_for(100ms), std::future_status::timeout);
+  ASSERT_THAT(command("a", ServerAction::ready), HasSubstr(R"("ok":true)"));
+  EXPECT_THAT(up.get(), HasSubstr(R"(server \"web/a\": up)"));
+}
+
+TEST_F(RequestsTest, WaitForDrainedGoesByTheDataPlane) {
+  tell(1600, 0);
+  EXPECT_THAT(wait("a", WaitFor::drained, 1ms), HasSubstr("gets new connections"));
+  ASSERT_THAT(command("a", ServerAction::drain), HasSubstr(R"("ok":true)"));
+  tell(0, 1);
+  EXPECT_THAT(wait("a", WaitFor::drained, 1ms), HasSubstr("has 1 open connection"));
+  auto drained = std::async(std::launch::async, [&] { return wait("a", WaitFor::drained, 20s); });
+  EXPECT_EQ(drained.wait_for(100ms), std::future_status::timeout);
+  tell(0, 0);
+  EXPECT_THAT(drained.get(), HasSubstr(R"(server \"web/a\": drained)"));
+}
+
+TEST_F(RequestsTest, WaitSaysWhatIsMissingWhenTheTimeIsOver) {
+  EXPECT_THAT(wait("*", WaitFor::down, 1ms), AllOf(HasSubstr("not down within 1ms"), HasSubstr("web/a")));
+  EXPECT_THAT(wait("x", WaitFor::up, 20s), HasSubstr("no server"));
+  dp_.reset();
+  EXPECT_THAT(wait("a", WaitFor::drained, 1ms), HasSubstr("does not answer"));
+}
+
+TEST_F(RequestsTest, WaitingClientsAreLimitedAndGoneOnesGiveTheirPlaceBack) {
+  const std::string line = config::encode_cp_request(config::WaitRequest{"web", "a", WaitFor::down, 60s});
+  std::vector<base::Fd> waiting = clients(64, "cp.sock", line);
+  ASSERT_EQ(waiting.size(), 64U);
+  EXPECT_TRUE(
+      eventually([&] { return wait("a", WaitFor::down, 1ms).find("64 clients wait") != std::string::npos; }));
+  EXPECT_TRUE(show(config::ShowWhat::services)) << "others are served meanwhile";
+  waiting.clear();
+  EXPECT_TRUE(
+      eventually([&] { return wait("a", WaitFor::down, 1ms).find("not down") != std::string::npos; }));
+}
+
+TEST_F(RequestsTest, ACrowdThatLooksKeepsNobodyFromAdministering) {
+  // As many as are served at once, and as many as wait in the kernel.
+  std::vector<base::Fd> crowd;
+  ASSERT_TRUE(eventually([&] {
+    for (base::Fd& fd : clients(1'000, "cp-read.sock", "")) crowd.push_back(std::move(fd));
+    return crowd.size() >= 128 + 64;
+  }));
+  EXPECT_THAT(command("a", ServerAction::drain), HasSubstr(R"("ok":true)"));
+  EXPECT_TRUE(show(config::ShowWhat::info));
+}
+
+TEST_F(RequestsTest, AClientThatNeverEndsItsLineIsClosed) {
+  const auto slow = base::connect_unix(path("cp-read.sock"));
+  ASSERT_TRUE(slow);
+  ASSERT_EQ(::send(slow->get(), "{\"op\":", 6, MSG_NOSIGNAL), 6);
+  EXPECT_EQ(read_to_end(slow->get()), "");
+}
+
+TEST_F(RequestsTest, DeepAndHugeRequestsAreRefusedByBothSockets) {
+  for (const char* socket : {"cp.sock", "cp-read.sock"}) {
+    const auto fd = base::connect_unix(path(socket));
+    ASSERT_TRUE(fd);
+    send_line(fd->get(), std::string(60'000, '['));
+    EXPECT_THAT(read_to_end(fd->get()), AllOf(HasSubstr(R"("ok":false)"), Not(HasSubstr("no end"))));
+  }
+  EXPECT_TRUE(show(config::ShowWhat::info));
+}
+
+}  // namespace
+}  // namespace sluice::cp
