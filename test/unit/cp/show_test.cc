@@ -119,6 +119,79 @@ TEST_F(ShowTest, ServiceIsDegradedThenDown) {
   EXPECT_EQ(tree_of(services_json(controller_, report_, {}))[0]["status"].asString(), "DOWN");
 }
 
+TEST_F(ShowTest, ServersTellWhatTheOperatorDidToThem) {
+  config::ServerRequest request{"web", "a", config::ServerAction::weight, 50};
+  ASSERT_TRUE(controller_.command(request, start_));
+  request.action = config::ServerAction::maxconn;
+  request.value = 7;
+  ASSERT_TRUE(controller_.command(request, start_));
+  request = {"web", "b", config::ServerAction::drain};
+  ASSERT_TRUE(controller_.command(request, start_));
+  const Json::Value servers = tree_of(servers_json(controller_, report_, {}, start_));
+  EXPECT_EQ(servers[0]["weight"].asUInt(), 50U);
+  EXPECT_EQ(servers[0]["user_weight"].asUInt(), 50U);
+  EXPECT_EQ(servers[0]["configured_weight"].asUInt(), 100U);
+  EXPECT_EQ(servers[0]["maxconn"].asUInt(), 7U);
+  EXPECT_EQ(servers[0]["configured_maxconn"].asUInt(), 0U);
+  EXPECT_EQ(servers[0]["admin"].asString(), "ready");
+  EXPECT_EQ(servers[1]["admin"].asString(), "drain");
+  EXPECT_FALSE(servers[1]["usable"].asBool());
+}
+
+TEST_F(ShowTest, AServerInMaintenanceIsNotMissed) {
+  ASSERT_TRUE(controller_.command({"web", "a", config::ServerAction::maint}, start_));
+  EXPECT_EQ(tree_of(services_json(controller_, report_, {}))[0]["status"].asString(), "UP");
+}
+
+TEST_F(ShowTest, HealthTellsTheCounterAndWhenTheNextCheckComes) {
+  fail(0, CheckStatus::l4_refused, "Connection refused", start_ + 10s);
+  const Json::Value servers = tree_of(health_json(controller_, {}, start_ + 11s));
+  const Json::Value& check = servers[0]["check"];
+  EXPECT_EQ(servers[0]["times_down"].asUInt64(), 1U);
+  EXPECT_EQ(servers[0]["downtime_ms"].asUInt64(), 1000U);
+  EXPECT_EQ(check["value"].asInt(), 0);
+  EXPECT_EQ(check["rise"].asInt(), 2);
+  EXPECT_EQ(check["fall"].asInt(), 3);
+  EXPECT_EQ(check["delay_ms"].asUInt64(), 2000U);
+  EXPECT_EQ(check["next_ms"].asUInt64(), 1000U);
+  EXPECT_EQ(check["reason"].asString(), "Layer4 connection problem");
+  EXPECT_FALSE(servers[2]["check"].isMember("value")) << "it has no check";
+}
+
+TEST_F(ShowTest, WhatAServerSentIsShownNotObeyed) {
+  fail(0, CheckStatus::l7_invalid, "\x1b[2J\xff\"", start_);
+  const std::string text = servers_json(controller_, report_, {}, start_);
+  EXPECT_EQ(tree_of(text)[0]["check"]["info"].asString(), "<1B>[2J<FF><22>");
+}
+
+TEST_F(ShowTest, QueueTellsOfServicesAndTheirServers) {
+  report_.services[0].queue = {.waiting = 3, .oldest_ms = 250, .entered = 10, .timed_out = 1};
+  report_.services[0].servers[0].queue.waiting = 2;
+  report_.services[0].servers[0].maxconn = 5;
+  const Json::Value queue = tree_of(queue_json(controller_, report_, {}));
+  ASSERT_EQ(queue.size(), 1U);
+  EXPECT_EQ(queue[0]["queue"]["waiting"].asUInt64(), 3U);
+  EXPECT_EQ(queue[0]["queue"]["oldest_ms"].asUInt64(), 250U);
+  EXPECT_EQ(queue[0]["timeout_ms"].asUInt64(), 5000U)
+      << "timeouts.connect, where timeouts.queue is not given";
+  ASSERT_EQ(queue[0]["servers"].size(), 3U);
+  EXPECT_EQ(queue[0]["servers"][0]["queue"]["waiting"].asUInt64(), 2U);
+  EXPECT_EQ(queue[0]["servers"][0]["maxconn"].asUInt(), 5U);
+  EXPECT_EQ(queue[0]["servers"][0]["connections_current"].asUInt64(), 7U);
+}
+
+TEST_F(ShowTest, RepliesAreJsonWithoutAKeyTwice) {
+  const auto now = start_ + 1s;
+  for (const std::string& text :
+       {services_json(controller_, report_, {}), servers_json(controller_, report_, {}, now),
+        health_json(controller_, {}, now), queue_json(controller_, report_, {}),
+        names_json(controller_.config()), info_json(controller_, {}, &report_)}) {
+    const auto shown = config::decode_show_reply(config::ShowWhat::info,
+                                                 config::encode_show_reply(config::ShowWhat::info, text));
+    EXPECT_TRUE(shown) << shown.error().message << "\n" << text;
+  }
+}
+
 TEST_F(ShowTest, InfoTellsOfAMissingDataPlane) {
   ProcessView process;
   process.config_file = "sluice.json";

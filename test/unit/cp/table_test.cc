@@ -1,6 +1,8 @@
 #include "tools/sluice/table.h"
 
+#include <algorithm>
 #include <memory>
+#include <string>
 
 #include <gtest/gtest.h>
 #include <json/json.h>
@@ -58,6 +60,39 @@ TEST(ShowTables, ListOnlyDropsThatHappenedMostFirst) {
             "1 other reasons did not occur; --json lists all.\n");
 }
 
+/// Words of the row that holds `start` first.
+std::string row_of(const std::string& table, const std::string& start) {
+  const std::size_t begin = table.find("\n" + start);
+  if (begin == std::string::npos) return table;
+  return table.substr(begin + 1, table.find('\n', begin + 1) - begin - 1);
+}
+
+TEST(ShowTables, WeightsAndLimitsShowWhatDiffersFromTheConfiguration) {
+  const std::string text = table_text(config::ShowWhat::servers, tree_of(R"([
+      {"service": "web", "name": "a", "status": "UP", "weight": 100, "configured_weight": 100,
+       "counters": {"connections_current": 7}},
+      {"service": "web", "name": "b", "status": "UP", "backup": true, "weight": 13, "configured_weight": 100,
+       "throttle": 12, "maxconn": 30, "counters": {"connections_current": 7}}])"));
+  const std::string a = row_of(text, "web      a");
+  const std::string b = row_of(text, "web      b");
+  EXPECT_EQ(a.find("100/100"), std::string::npos) << a;
+  EXPECT_NE(b.find("13/100 12%"), std::string::npos) << b;
+  EXPECT_NE(b.find("UP backup"), std::string::npos) << b;
+  EXPECT_NE(b.find("7/30"), std::string::npos) << b;
+}
+
+TEST(ShowTables, AnAgentHasARowOfItsOwnBelowItsServer) {
+  const std::string text = table_text(config::ShowWhat::health, tree_of(R"([
+      {"service": "web", "name": "a", "status": "DOWN", "admin": "ready",
+       "check": {"type": "http", "status": "L7STS", "code": 503, "info": "Service Unavailable", "value": 2,
+                 "rise": 2, "fall": 3},
+       "agent": {"type": "agent", "status": "L7STS", "info": "closed"}}])"));
+  EXPECT_NE(text.find("L7STS 503 Service Unavailable"), std::string::npos) << text;
+  EXPECT_NE(text.find("2/4"), std::string::npos) << text;
+  EXPECT_NE(text.find("L7STS closed"), std::string::npos) << text;
+  EXPECT_EQ(std::ranges::count(text, '\n'), 3) << text;
+}
+
 TEST(ShowTables, EmptyListsAreSentences) {
   const Json::Value none(Json::arrayValue);
   EXPECT_EQ(table_text(config::ShowWhat::services, none), "No services are configured, or none matches.\n");
@@ -66,7 +101,8 @@ TEST(ShowTables, EmptyListsAreSentences) {
 
 TEST(ShowTables, MissingMembersAreDashesAndNothingThrows) {
   for (const auto what : {config::ShowWhat::services, config::ShowWhat::servers, config::ShowWhat::ports,
-                          config::ShowWhat::workers, config::ShowWhat::drops}) {
+                          config::ShowWhat::workers, config::ShowWhat::drops, config::ShowWhat::health,
+                          config::ShowWhat::queue, config::ShowWhat::names}) {
     EXPECT_NE(table_text(what, tree_of("[{}]")), "");
     EXPECT_NE(table_text(what, tree_of(R"([{"name": 3, "counters": [], "check": "x"}, 7, null])")), "");
   }
