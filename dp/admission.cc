@@ -180,7 +180,9 @@ void keep_syn(const Packet& packet, const Service& service, std::uint16_t& kept,
   }
   // A loose one that is not kept is let go by run_stored().
   if (slot == kNoIndex || syns.at(slot).attempts >= service.retries) return;
-  ++syns.at(slot).attempts;
+  StoredSyn& syn = syns.at(slot);
+  syn.service = packet.meta.service;  // it may have been stored for another that had the endpoint before
+  ++syn.attempts;
   syns.bind(slot);
   kept = slot;
 }

@@ -491,5 +491,34 @@ TYPED_TEST(Retry, ServerThatIsGoneMeanwhileIsNotTriedAgain) {
   EXPECT_EQ(number_of_server<F>(o.seen().dst), 1U);
 }
 
+TYPED_TEST(Retry, SynThatASuccessorTakesOverIsItsOwn) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  // The new tables come between the refusal and the next attempt.
+  Bytes refusal = c.server_packet(RST | ACK).bytes();
+  dp::Packet packet;
+  packet.bytes = refusal;
+  packet.frame_length = static_cast<std::uint32_t>(refusal.size());
+  packet.in_port = 1;
+  dp::process_burst({&packet, 1}, dp::Origin::port, b.snapshot(), b.worker(), b.now());
+  ASSERT_EQ(packet.reason, DropReason::retried);
+  auto successor = patient<F>(2);
+  successor.name = "other";
+  b.configure({successor});
+  const Outcome taken_over = again(b);
+  ASSERT_TRUE(taken_over.forwarded());
+  c.reached(taken_over.seen(), Connection<F>::kClientIsn);
+  const unsigned refusing = c.server_number();
+  ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+  const Outcome o = again(b);
+  ASSERT_TRUE(o.forwarded()) << "the successor redispatches, too";
+  c.reached(o.seen(), Connection<F>::kClientIsn);
+  EXPECT_EQ(c.server_number(), 1 - refusing);
+  c.finish_handshake();
+}
+
 }  // namespace
 }  // namespace sluice::test
