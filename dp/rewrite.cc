@@ -1,5 +1,8 @@
 #include "dp/rewrite.h"
 
+#include <span>
+#include <type_traits>
+
 #include "base/checksum.h"
 #include "dp/answer.h"
 #include "dp/flow/attempt.h"
@@ -87,18 +90,20 @@ const Adjacency* next_hop(Packet& packet, Flow<F>& flow, const Snapshot& snapsho
   return nullptr;
 }
 
+/// TTL or hop limit.
+template <typename Ip>
+auto& hop_limit_of(Ip& ip) noexcept {
+  if constexpr (std::is_same_v<std::remove_const_t<Ip>, IpHdr<Family::v4>>) {
+    return ip.ttl;
+  } else {
+    return ip.hop_limit;
+  }
+}
+
 /// Spends one hop of the packet's life; false when none is left and the verdict is set.
 template <Family F>
 bool spend_ttl(Packet& packet, WorkerState& worker, base::Tick now) noexcept {
-  auto* ip = at<IpHdr<F>>(packet.bytes, packet.meta.l3_offset);
-  std::uint8_t& ttl = [ip]() -> std::uint8_t& {
-    if constexpr (F == Family::v4) {
-      return ip->ttl;
-    } else {
-      return ip->hop_limit;
-    }
-  }();
-  if (ttl <= 1) {
+  if (!has_hop_left<F>(packet)) {
     if (packet.meta.icmp_error) {
       packet.drop(DropReason::ttl_expired);
     } else {
@@ -106,7 +111,8 @@ bool spend_ttl(Packet& packet, WorkerState& worker, base::Tick now) noexcept {
     }
     return false;
   }
-  --ttl;
+  auto* ip = at<IpHdr<F>>(packet.bytes, packet.meta.l3_offset);
+  --hop_limit_of(*ip);
   if constexpr (F == Family::v4) {
     ChecksumDelta delta;  // TTL is the high byte of its word
     delta.replace(base::Be16{0x0100}, base::Be16{0});
@@ -197,6 +203,12 @@ void rewrite_l4(Packet& packet, const Flow<F>& flow, const FlowDetail& detail) n
 }  // namespace
 
 template <Family F>
+bool has_hop_left(const Packet& packet) noexcept {
+  const auto* ip = at<IpHdr<F>>(std::span<const std::byte>(packet.bytes), packet.meta.l3_offset);
+  return hop_limit_of(*ip) > 1;
+}
+
+template <Family F>
 void rewrite(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
   FlowTable<F>& flows = worker.flows<F>();
   Flow<F>& flow = flows.flow(packet.meta.flow);
@@ -220,6 +232,8 @@ void rewrite(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base
   packet.verdict = Verdict::forward;
 }
 
+template bool has_hop_left<Family::v4>(const Packet&) noexcept;
+template bool has_hop_left<Family::v6>(const Packet&) noexcept;
 template void rewrite<Family::v4>(Packet&, const Snapshot&, WorkerState&, base::Tick) noexcept;
 template void rewrite<Family::v6>(Packet&, const Snapshot&, WorkerState&, base::Tick) noexcept;
 

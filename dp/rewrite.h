@@ -6,6 +6,10 @@
 
 namespace sluice::dp {
 
+/// Whether a packet may travel on: its life has a hop left to spend (RFC 1812 §5.3.1). Pre: parsed.
+template <base::Family F>
+[[nodiscard]] bool has_hop_left(const Packet& packet) noexcept;
+
 /// Makes a tracked packet ready to leave: next hop, TTL, MTU, addresses, ports, checksums (incrementally),
 /// link header; then counts it for its server. Verdict `forward`, or `park` when the next hop's MAC is not
 /// known yet (nothing has been changed then: the packet runs through the stages again later), or an ICMP

@@ -7,6 +7,7 @@
 #include "dp/flow/flow_life.h"
 #include "dp/flow/tcp_track.h"
 #include "dp/own_reset.h"
+#include "dp/rewrite.h"
 
 namespace sluice::dp {
 namespace {
@@ -49,12 +50,17 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
   if (is_impossible(key.src) || snapshot.services->find_address<F>(key.src) != kNoIndex) {
     return packet.drop(DropReason::bad_source);
   }
+  const bool begins = !to_client && (meta.proto == IpProto::udp || is_first_syn(meta.tcp_flags));
+  // What cannot travel on begins nothing: no server would ever answer it.
+  if (begins && !has_hop_left<F>(packet)) {
+    return answer_with_icmp(packet, IcmpAnswer::time_exceeded, 0, DropReason::ttl_expired, worker, now);
+  }
   if (meta.proto == IpProto::udp) {
     return to_client ? packet.drop(DropReason::no_flow) : start_flow<F>(packet, key, snapshot, worker, now);
   }
   if (!to_client && absorb<F>(packet, key, worker)) return;
   if (meta.tcp_flags.rst()) return packet.drop(DropReason::stray_reset);
-  if (!to_client && is_first_syn(meta.tcp_flags)) return start_flow<F>(packet, key, snapshot, worker, now);
+  if (begins) return start_flow<F>(packet, key, snapshot, worker, now);
   answer_with_reset(packet, DropReason::reset_sent, worker, now);
 }
 

@@ -520,5 +520,26 @@ TYPED_TEST(Retry, SynThatASuccessorTakesOverIsItsOwn) {
   c.finish_handshake();
 }
 
+TYPED_TEST(Retry, SynThatReachesNoServerIsNoFailureOfOne) {  // tcptraceroute
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool full : {false, true}) {
+    Balancer b;
+    auto service = patient<F>(2);
+    if (full) service.maxconn = 1;
+    b.configure({service});
+    Connection<F> open(b, 1, kClientPort);
+    open.open();
+    Connection<F> c(b, 0, kClientPort);
+    const Outcome expired = c.send_client(c.client_packet(SYN).ttl(1));
+    ASSERT_TRUE(expired.reflected()) << expired;
+    EXPECT_EQ(expired.reason, DropReason::icmp_sent);
+    EXPECT_EQ(b.flows(), 1U) << "no flow begins";
+    EXPECT_EQ(b.worker().syns.used(), 0U);
+    b.advance(30'000, 100);
+    EXPECT_EQ(b.take_stored().size(), 0U);
+    EXPECT_EQ(failures_in_row(b, "s0") + failures_in_row(b, "s1"), 0U);
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test
