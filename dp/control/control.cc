@@ -109,6 +109,7 @@ base::Result<void> Control::recompile(const config::ForwardingState& state) {
   if (!tables) return std::move(tables).error();
   tables_ = std::move(*tables);
   for (const std::uint16_t slot : ledger_.follow(compiler_)) workers_.front()->state().load->forget(slot);
+  (void)hard_stop_.overdue(compiler_, std::nullopt, base::steady_ms());  // notes who drains from now on
   std::vector<base::IpAddress> servers;
   for (const auto* slot : compiler_.servers()) {
     if (slot != nullptr) servers.push_back(slot->endpoint.address);

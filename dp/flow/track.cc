@@ -165,8 +165,10 @@ void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::
     }
     if (follow<F>(packet, found.flow, snapshot, worker, now)) {
       flow.last_seen = now;
-      flows.rearm(found.flow, now,
-                  now + idle_timeout_ms(flow.state, snapshot.services->services[flow.service]));
+      // Who is to end, and only waits for a next hop, does not live longer for what it does meanwhile.
+      const bool killed = (flow.flags & Flow<F>::kKilled) != 0;
+      const Service& service = snapshot.services->services[flow.service];
+      flows.rearm(found.flow, now, killed ? now : now + idle_timeout_ms(flow.state, service));
     }
   }
 }

@@ -426,5 +426,21 @@ TYPED_TEST(Timeouts, KilledConnectionWhoseEndWaitsGoesThoughItSpeaksUp) {
   EXPECT_EQ(b.worker().counters.killed.get(), 1U);
 }
 
+TYPED_TEST(Timeouts, KilledConnectionWhoseEndWaitsGoesThoughItBeginsToClose) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({timed<F>()});
+  Connection<F> c(b, 0, 40'000);
+  c.open();
+  b.set_state(Balancer::kFirstServer, dp::AdjacencyState::incomplete);
+  EXPECT_EQ(kill<F>(b, c.key()), dp::Killing::started);
+  EXPECT_TRUE(c.server(FIN | ACK).forwarded());
+  b.set_state(Balancer::kFirstServer, dp::AdjacencyState::reachable);
+  b.advance(500, 100);
+  EXPECT_EQ(b.flows(), 0U);
+  EXPECT_EQ(b.take_own().size(), 2U);
+  EXPECT_EQ(b.worker().counters.killed.get(), 1U);
+}
+
 }  // namespace
 }  // namespace sluice::test
