@@ -1,0 +1,214 @@
+"""Each change of a server's state is told in HAProxy's words.
+
+    sluice, haproxy (test/e2e/oracle.py) -- s1, s2, s3: the same things happen to both at the same time, and what they
+    logged, service by service, must be the same text. Only the duration of a check may differ.
+"""
+
+import re
+import subprocess
+import time
+from collections import defaultdict
+
+import pytest
+
+from conftest import LabError, wait_for
+from oracle import Haproxy, Screen, lines_of_sluice, state_changes
+
+CHECK = {"type": "tcp", "interval": "200ms", "rise": 2, "fall": 2}
+PONG = {"type": "tcp-check", "steps": [{"send": "PING\r\n\r\n"}, {"expect": {"string": "PONG"}}]}
+
+
+class Pair:
+    """Both programs, and the same services in both."""
+
+    def __init__(self, site):
+        self.site, lab = site, site.lab
+        self.agent, self.page = lab.state / "agent", lab.state / "page"
+        self.behave()
+        for server in ("s1", "s2", "s3"):
+            site.listen(server, "echo", "80,81,82,83,84")
+        site.listen("s1", "say", 7000, self.agent)
+        site.listen("s1", "answer", 8080, self.page)
+        backups = site.service("backups", port=82, check=CHECK)
+        for server in backups["servers"][1:]:
+            server["backup"] = True
+        agent = site.service("agent", port=83, numbers=[1, 2])
+        agent["servers"][0]["agent"] = {"port": 7000, "interval": "200ms"}
+        observed = site.service("observed", port=88, numbers=[1], retries=0, check={**CHECK, "interval": "1s", "down_interval": "200ms", "port": 80})
+        observed["servers"][0].update(observe="layer4", error_limit=3, on_error="mark-down")
+        services = [
+            site.service("checked", port=80, numbers=[1, 2], check=CHECK),
+            site.service("bare", port=87, server_port=80, numbers=[1], check={**CHECK, "type": "tcp-check"}),
+            site.service("operated", port=81, numbers=[2, 3], check=CHECK),
+            site.service("unchecked", port=84, numbers=[2, 3]),
+            backups, agent, observed,
+            site.service("http", port=85, server_port=8080, numbers=[1], check={**CHECK, "type": "http"}),
+            site.service("script", port=86, server_port=8080, numbers=[1], check={**CHECK, **PONG}),
+        ]
+        self.screens = [Screen(lab, f"s{number}") for number in (1, 2, 3)]
+        self.haproxy = Haproxy(lab, services).start()
+        site.balance(*services)
+
+    def behave(self):
+        self.agent.write_text("up ready 100%\n")
+        self.page.write_text("HTTP/1.0 200 OK\r\n\r\nPONG")
+
+    def settle(self):
+        """Everything is as it should be, and nothing that was told until now counts."""
+        self.behave()
+        for screen in self.screens:
+            screen.set("accept")
+        up = ("UP", "no check")
+        wait_for(lambda: all(row["status"] in up for (_, server), row in self.haproxy.stat().items() if server.startswith("web")),
+                 "haproxy's servers to be up")
+        wait_for(lambda: all(row["status"] in up for row in self.site.sluice.show("servers")), "sluice's servers to be up")
+        self.start, self.expected = time.time(), defaultdict(int)
+
+    def told(self, lines, services):
+        """service → what was said about it so far."""
+        # The connection whose failure is the last straw is over for sluice; HAProxy still counts it.
+        own = (r"check duration: \d+ms", r"(?<=unsuccessful connection\"\. )(.*) \d+ sessions active")
+        texts = [re.sub(own[1], r"\1 N sessions active", re.sub(own[0], "check duration: Nms", line.text))
+                 for line in state_changes(lines) if line.when >= self.start]
+        return {name: [text for text in texts if re.search(rf"(Server {name}/|backend {name} )", text)] for name in services}
+
+    def expect(self, event, **lines):
+        """After an event both must have told the same, in so many more lines about each of these services."""
+        for service, number in lines.items():
+            self.expected[service] += number
+
+        def same():
+            theirs, ours = self.told(self.haproxy.lines, lines), self.told(lines_of_sluice(self.site), lines)
+            return ours == theirs and all(len(theirs[name]) == self.expected[name] for name in lines)
+
+        try:
+            wait_for(same, "the same lines", seconds=6)
+        except LabError:
+            theirs, ours = self.told(self.haproxy.lines, lines), self.told(lines_of_sluice(self.site), lines)
+            for name in lines:
+                assert ours[name] == theirs[name], f"after: {event}"
+                assert len(theirs[name]) == self.expected[name], f"after: {event}: {theirs[name]}"
+
+    def operate(self, server, kind, word, lines):
+        """An operator's command to both: kind "state", "health" or "agent"."""
+        self.haproxy.do(f"set server {server} {kind} {word}")
+        words = {"state": ("server", word), "health": ("health", word), "agent": ("health", f"agent-{word}")}[kind]
+        self.site.sluice.cli(*words, server, "--runtime-dir", self.site.sluice.runtime)
+        self.expect(f"{server} {kind} {word}", **{server.split("/")[0]: lines})
+
+
+@pytest.fixture(scope="module")
+def shared_pair(make_shared_site):
+    return Pair(make_shared_site())
+
+
+@pytest.fixture
+def pair(shared_pair):
+    shared_pair.settle()
+    return shared_pair
+
+
+def test_checks(pair):
+    first, second, _ = pair.screens
+    first.set("refuse", ports=[80])
+    pair.expect("web1 refuses", checked=1, bare=2)  # and: no server available
+    second.set("refuse", ports=[80])
+    pair.expect("web2 refuses, too", checked=2)
+    first.set("accept")
+    pair.expect("web1 accepts", checked=1, bare=1)
+    second.set("accept")
+    pair.expect("web2 accepts, too", checked=1)
+    first.set("silent", ports=[80])
+    pair.expect("web1 falls silent", checked=1, bare=2)
+    first.set("accept")
+    pair.expect("web1 answers", checked=1, bare=1)
+
+
+def test_open_connections_are_counted(pair):
+    clients = [pair.site.peer("client", "hold", address, 80, 6, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+               for address in (pair.haproxy.address, pair.site.lab.vip4)]
+    for client in clients:
+        assert client.stdout.readline() == "open\n"
+    pair.screens[0].set("refuse", ports=[80])
+    pair.expect("web1 refuses while it has connections", checked=1)
+    assert "3 sessions active" in pair.told(pair.haproxy.lines, ["checked"])["checked"][-1]
+    pair.screens[0].set("accept")
+    pair.expect("web1 accepts", checked=1)
+    for client in clients:
+        client.communicate("close\n", timeout=20)
+
+
+def test_observed_connections(pair):
+    for address in (pair.haproxy.address, pair.site.lab.vip4):
+        # Nobody listens there. Quickly: a check that passes in between makes up for those that failed before.
+        pair.site.lab.run("client", "curl", "-s", "-m", "5", *[f"http://{address}:88/"] * 3, check=False)
+    pair.expect("three connections in a row failed", observed=3)  # no server available, and back by its checks
+
+
+def test_backups(pair):
+    for screen, lines in zip(pair.screens, (1, 1, 2)):
+        screen.set("refuse", ports=[82])
+        pair.expect("one more refuses", backups=lines)
+    for screen in reversed(pair.screens):
+        screen.set("accept")
+        pair.expect("one more accepts", backups=1)
+    for server, word in (("web1", "drain"), ("web2", "drain"), ("web2", "maint"), ("web2", "ready"), ("web1", "ready")):
+        pair.operate(f"backups/{server}", "state", word, 1)
+
+
+def test_operators_states(pair):
+    for word, lines in (("maint", 1), ("ready", 1), ("drain", 1), ("maint", 1), ("drain", 2), ("ready", 1), ("drain", 1)):
+        pair.operate("operated/web2", "state", word, lines)
+    pair.operate("operated/web3", "state", "drain", 2)  # and: no server available
+    pair.operate("operated/web3", "state", "ready", 1)
+    pair.operate("operated/web3", "state", "ready", 0)  # as it is already
+    pair.operate("operated/web2", "state", "ready", 1)
+    pair.operate("operated/web2", "state", "maint", 1)
+    pair.operate("operated/web3", "state", "maint", 2)
+    pair.operate("operated/web2", "state", "ready", 1)
+    pair.operate("operated/web3", "state", "ready", 1)
+
+
+def test_drain_and_checks_together(pair):
+    screen = pair.screens[2]
+    screen.set("refuse", ports=[81])
+    pair.expect("web3 refuses", operated=1)
+    pair.operate("operated/web3", "state", "drain", 1)
+    screen.set("accept")
+    pair.expect("web3 accepts while it drains", operated=2)
+    screen.set("refuse", ports=[81])
+    pair.expect("web3 refuses while it drains", operated=2)
+    pair.operate("operated/web3", "state", "ready", 1)
+    screen.set("accept")
+    pair.expect("web3 accepts", operated=1)
+
+
+def test_operators_view_of_health(pair):
+    pair.operate("operated/web2", "health", "down", 2)  # the check brings it back
+    pair.operate("operated/web2", "health", "stopping", 2)
+    pair.operate("operated/web2", "health", "up", 0)
+    pair.operate("unchecked/web2", "health", "down", 1)
+    pair.operate("unchecked/web2", "health", "stopping", 1)
+    pair.operate("unchecked/web2", "health", "up", 1)
+    pair.operate("unchecked/web3", "state", "drain", 1)
+    pair.operate("unchecked/web3", "state", "ready", 1)
+
+
+def test_agent(pair):
+    answers = [("down", 1), ("up", 1), ("fail #out of order", 1), ("up", 1), ("stopped", 1), ("up ready", 1), ("drain", 1),
+               ("ready", 1), ("maint", 1), ("ready", 1), ("weight:25% maxconn:30", 0), ("100% up", 0), ("nonsense", 0),
+               ("50%", 0), ("down", 1), ("up", 1)]
+    for answer, lines in answers:
+        pair.agent.write_text(answer + "\n")
+        pair.expect(f"agent says {answer}", agent=lines)
+    pair.operate("agent/web1", "agent", "down", 2)  # the agent brings it back
+    pair.operate("agent/web1", "agent", "up", 0)
+
+
+def test_http_and_scripts(pair):
+    answers = [("HTTP/1.0 503 Unavailable\r\n\r\nno", 2, 2), ("HTTP/1.0 200 OK\r\n\r\nPONG", 1, 1), ("garbage", 2, 2),
+               ("HTTP/1.0 302 Found\r\n\r\nPONG", 1, 1), ("HTTP/1.0 404 Not Found\r\n\r\nPONG", 2, 0),
+               ("HTTP/1.0 200 OK\r\n\r\nPONG", 1, 0), ("", 2, 2), ("HTTP/1.1 204 No Content\r\nX: PONG\r\n\r\n", 1, 1)]
+    for answer, http, script in answers:
+        pair.page.write_text(answer)
+        pair.expect(f"the server answers {answer!r}", http=http, script=script)
