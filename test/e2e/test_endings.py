@@ -56,3 +56,16 @@ def test_sessions_are_shut_down_when_their_server_goes_down(site, family):
     wait_for(lambda: ends_at_server(site, 8001) == ["ECONNRESET"], "the server's end")
     site.sluice.wait_server("kept", "web1", "down")
     assert kept.poll() is None and ends_at_server(site, 8002) == []
+
+
+def test_an_operator_kills_flows(site):
+    site.listen("s1", "witness", 8001)
+    site.listen("s1", "witness", 8002)
+    site.balance(*[site.service(f"s{port}", port=port, numbers=[1]) for port in (8001, 8002)])
+    killed, spared = endure(site, 8001), endure(site, 8002)
+    refused = site.sluice.order("flow", "kill", check=False)
+    assert refused.returncode != 0 and "--client" in refused.stderr
+    site.sluice.order("flow", "kill", "--service", "s8001")
+    assert killed.stdout.readline().strip() == "ECONNRESET"
+    wait_for(lambda: ends_at_server(site, 8001) == ["ECONNRESET"], "the server's end")
+    assert spared.poll() is None and ends_at_server(site, 8002) == []
