@@ -63,13 +63,14 @@ void Controller::index() {
 
 auto Controller::shared_part(const ServiceState& service) noexcept {
   return std::tuple(service.usable.active > 0, service.usable.backup > 0, service.first_backup,
-                    service.has_eligible_active, service.backups_ended);
+                    service.eligible_active > 0, service.backups_ended);
 }
 
 template <typename Act>
 void Controller::change(Place place, Act act) {
   ServerState& server = at(place);
   const bool was_usable = server.is_usable();
+  const bool was_eligible = is_eligible(server);
   const std::uint32_t weight = server.effective_weight();
   const std::uint32_t maxconn = server.effective_maxconn();
   const auto before_it = essence(server);
@@ -82,7 +83,7 @@ void Controller::change(Place place, Act act) {
   const config::Service& names = config_.services[place.service];
   const Usable before = service.usable;
   const auto shared_before = shared_part(service);
-  count(service);
+  recount(service, server, was_usable, was_eligible);
   for (const StateChange& each : changes)
     log_.push_back(line_of(each, names.name, server.config(), service.usable));
   if (before != Usable{} && service.usable == Usable{}) log_.push_back(no_server_line(names.name));
@@ -336,10 +337,10 @@ void Controller::inherit_health(const config::ForwardingState& running, TimePoin
 void Controller::count(ServiceState& service) noexcept {
   service.usable = {};
   service.first_backup.reset();
-  service.has_eligible_active = false;
+  service.eligible_active = 0;
   for (std::size_t i = 0; i < service.servers.size(); ++i) {
     const ServerState& server = service.servers[i];
-    if (!server.config().backup && is_eligible(server)) service.has_eligible_active = true;
+    if (!server.config().backup && is_eligible(server)) ++service.eligible_active;
     if (!server.is_usable()) continue;
     if (!server.config().backup) {
       ++service.usable.active;
@@ -350,6 +351,18 @@ void Controller::count(ServiceState& service) noexcept {
   }
 }
 
+void Controller::recount(ServiceState& service, const ServerState& server, bool was_usable,
+                         bool was_eligible) noexcept {
+  if (server.config().backup) {
+    if (was_usable != server.is_usable()) count(service);
+    return;
+  }
+  if (was_usable) --service.usable.active;
+  if (server.is_usable()) ++service.usable.active;
+  if (was_eligible) --service.eligible_active;
+  if (is_eligible(server)) ++service.eligible_active;
+}
+
 config::ForwardingServer Controller::forwarding(std::size_t s, std::size_t i) const {
   const ServiceState& service = services_[s];
   const ServerState& server = service.servers[i];
@@ -358,7 +371,7 @@ config::ForwardingServer Controller::forwarding(std::size_t s, std::size_t i) co
   if (service.usable == Usable{}) {
     // A backup server stands in for active ones here as ever: only where there are none.
     const bool takes_part = config_.services[s].no_server == config::NoServer::fail_open &&
-                            is_eligible(server) && (!wanted.backup || !service.has_eligible_active);
+                            is_eligible(server) && (!wanted.backup || service.eligible_active == 0);
     if (takes_part) out.weight = server.user_weight() * kWeightScale;
   } else if (server.is_usable()) {
     const bool stands_in =

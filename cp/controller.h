@@ -116,7 +116,7 @@ class Controller {
     std::vector<ServerState> servers;
     Usable usable;
     std::optional<std::size_t> first_backup{};  ///< usable
-    bool has_eligible_active = false;           ///< for fail_open
+    std::size_t eligible_active = 0;            ///< for fail_open
     /// An active server with on_marked_up came back, and has stayed: the backup servers' connections end.
     bool backups_ended = false;
   };
@@ -126,7 +126,10 @@ class Controller {
   /// Runs `act` on a server and takes in what comes of it.
   template <typename Act>
   void change(Place place, Act act);
-  void count(ServiceState& service) noexcept;
+  static void count(ServiceState& service) noexcept;
+  /// The same after a change of one server, whose former standing is told.
+  static void recount(ServiceState& service, const ServerState& server, bool was_usable,
+                      bool was_eligible) noexcept;
   /// What the server is to get, its service's usable servers being counted.
   [[nodiscard]] config::ForwardingServer forwarding(std::size_t service, std::size_t server) const;
   /// What of a service decides over all of its servers' parts of desired().

@@ -170,8 +170,10 @@ TEST_F(ExchangeTest, StateFileIsWrittenAtTheEndAndGarbageInItIsPassedOver) {
   EXPECT_TRUE(fs::exists(dir_ / "state.json"));
   std::ofstream(dir_ / "state.json") << "{]";
   start();
+  EXPECT_TRUE(eventually([&] {
+    return log().find("state.json\": it is not JSON; servers begin as in a first start") != std::string::npos;
+  })) << log();
   EXPECT_TRUE(show(config::ShowWhat::info));
-  EXPECT_THAT(log(), HasSubstr("state.json\": it is not JSON; servers begin as in a first start"));
 }
 
 TEST_F(ExchangeTest, FailuresOfConnectionsTakeAnObservedServerDown) {
