@@ -16,6 +16,11 @@ bool goes_by_connections(const config::Server& server) noexcept {
   return server.observe != config::Observe::none && server.check.type != config::CheckType::none;
 }
 
+/// Whether the backup servers' connections end when it comes up.
+bool ends_backups(const config::Server& server) noexcept {
+  return server.on_marked_up == config::OnMarkedUp::shutdown_backup_sessions && !server.backup;
+}
+
 /// May be given connections when no server is usable (fail_open): only the operator's word holds it back.
 bool is_eligible(const ServerState& server) noexcept {
   return !server.in_maintenance() && !server.is_drained() && server.user_weight() > 0;
@@ -88,9 +93,8 @@ void Controller::change(Place place, Act act) {
     log_.push_back(line_of(each, names.name, server.config(), service.usable));
   if (before != Usable{} && service.usable == Usable{}) log_.push_back(no_server_line(names.name));
 
-  const bool ends_backups =
-      server.config().on_marked_up == config::OnMarkedUp::shutdown_backup_sessions && !server.config().backup;
-  if (ends_backups && was_usable != server.is_usable()) service.backups_ended = server.is_usable();
+  if (ends_backups(server.config()) && was_usable != server.is_usable())
+    service.backups_ended = server.is_usable();
   if (server.next_tick()) {
     ramping_.insert(server.id());
   } else {
@@ -253,7 +257,11 @@ void Controller::replace(config::Config config, TimePoint now) {
         log_.push_back(line_of(each, service.name, service.servers[i], state.usable));
     }
     if (kept == nullptr) continue;
-    state.backups_ended = kept->backups_ended;
+    // Where the server that ended them is gone, the next one that comes up is to end them again.
+    state.backups_ended =
+        kept->backups_ended && std::ranges::any_of(state.servers, [](const ServerState& server) {
+          return ends_backups(server.config()) && server.is_usable();
+        });
     if (kept->usable != Usable{} && state.usable == Usable{}) log_.push_back(no_server_line(service.name));
   }
   index();

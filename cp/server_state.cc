@@ -384,7 +384,10 @@ void ServerState::remember(const ServerMemory& memory, bool with_health, Moment 
     check_.restore(static_cast<int>(memory.health), memory.failed_checks, memory.last_result,
                    steady_of(memory.last_check));
     agent_.restore(static_cast<int>(memory.agent), 0, agent_.last_result(), now.steady);
-    operation_ = memory.operation;
+    const bool agent_is_gone = memory.agent == 0 && !agent_.enabled();
+    // Where only that agent held it down, nothing else would ever bring it up.
+    const bool held_by_nothing = memory.operation == Operation::stopped && agent_is_gone && check_.permits();
+    operation_ = held_by_nothing ? Operation::running : memory.operation;
     marked_down_ = memory.marked_down;
     last_change_ = steady_of(memory.last_change);
   }

@@ -291,6 +291,23 @@ TEST_F(BackupTest, SessionsOfBackupServersEndWhenAnActiveOneComesBack) {
   EXPECT_THAT(shutdowns(), ElementsAre(false, false, false, false)) << "and again at the next time";
 }
 
+TEST_F(BackupTest, SessionsOfBackupServersEndAgainAfterAReloadTookOutTheServerThatEndedThem) {
+  begin([](config::Service& service) {
+    for (int i : {0, 1}) service.servers[i].on_marked_up = config::OnMarkedUp::shutdown_backup_sessions;
+  });
+  act("b", config::ServerAction::maint);
+  act("a", config::ServerAction::health_down);
+  act("a", config::ServerAction::health_up);
+  EXPECT_THAT(shutdowns(), ElementsAre(false, false, true, true));
+  config::Config without_a = controller_->config();
+  without_a.services[0].servers.erase(without_a.services[0].servers.begin());
+  controller_->replace(without_a, now_);
+  EXPECT_THAT(weights(), ElementsAre(0, 10, 0));
+  EXPECT_THAT(shutdowns(), ElementsAre(false, false, false)) << "the backup server's connections live now";
+  act("b", config::ServerAction::ready);
+  EXPECT_THAT(shutdowns(), ElementsAre(false, true, true));
+}
+
 TEST_F(BackupTest, CommandsThatCannotBeAreRefusedWithAReason) {
   begin();
   const std::uint64_t generation = controller_->desired().generation;

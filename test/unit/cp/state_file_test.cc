@@ -126,6 +126,23 @@ TEST_F(StateFile, DisabledInTheConfigurationWinsWhenItIsNew) {
   EXPECT_EQ(server(restarted(ready, 1s, changed), "a").status(), "UP 1/3") << "the operator's word stands";
 }
 
+TEST_F(StateFile, WhatAnAgentSaidIsForgottenWithTheAgent) {
+  config::Config with_agent = web();
+  for (config::Server& server : with_agent.services[0].servers) server.agent.port = 9'999;
+  with_agent.services[0].servers[0].check.type = config::CheckType::none;
+  Controller before(with_agent, now_.steady);
+  for (const char* name : {"a", "b"})
+    before.record_agent(*before.find("web", name), parse_agent_answer("down\n"), now_.steady);
+  EXPECT_EQ(server(restarted(before, 1s, with_agent), "a").status(), "DOWN (agent)");
+  config::Config changed = with_agent;
+  for (config::Server& server : changed.services[0].servers) server.agent.port = 0;
+  const Controller after = restarted(before, 1s, changed);
+  EXPECT_EQ(server(after, "a").status(), "no check") << "nothing would ever bring it up";
+  EXPECT_EQ(server(after, "b").status(), "UP 1/3");
+  for (int i = 0; i < 3; ++i) check(before, "b", false);
+  EXPECT_EQ(server(restarted(before, 1s, changed), "b").status(), "DOWN") << "its check says so, too";
+}
+
 TEST_F(StateFile, OldHealthIsForgottenTheOperatorIsNot) {
   Controller before(web(), now_.steady);
   check(before, "a", false);
