@@ -85,10 +85,12 @@ std::string wish_text(const config::ServerRequest& request) {
 
 }  // namespace
 
-Requests::Requests(Controller& controller, const DpLink& link, Reload& reload, ProcessView process)
+Requests::Requests(Controller& controller, const DpLink& link, Reload& reload, StateKeeper& keeper,
+                   ProcessView process)
     : controller_(controller),
       link_(link),
       reload_(reload),
+      keeper_(keeper),
       process_(std::move(process)),
       started_(std::chrono::steady_clock::now()) {}
 
@@ -160,6 +162,7 @@ std::string Requests::change(const config::ServerRequest& request, const std::st
     }
     text += outcome_text(single, *controller_.find(*controller_.find(single.service, single.server)));
   }
+  keeper_.save();
   if (!refused.empty())
     return config::encode_error_reply(done.empty() ? refused : fmt::format("{}\n{}", done, refused));
   if (!link_.connected()) done += "\nThe data plane is not there; it is told as soon as it is back.";

@@ -10,6 +10,7 @@
 #include "cp/dp_link.h"
 #include "cp/reload.h"
 #include "cp/show.h"
+#include "cp/state_keeper.h"
 
 namespace sluice::cp {
 
@@ -18,11 +19,14 @@ enum class Access : std::uint8_t { admin, read_only };
 
 /// Answers the requests of cp.sock, all but "wait" (waiting.h): shows, does what the operator asks, reloads.
 ///
-/// Thread: the io_context's one. Controller, link and reload must outlive it.
+/// What an operator asked for is in the state file before the reply says that it is done.
+///
+/// Thread: the io_context's one. Controller, link, reload and keeper must outlive it.
 class Requests {
  public:
   /// `process`: version, config_file, pid; the rest is filled in.
-  Requests(Controller& controller, const DpLink& link, Reload& reload, ProcessView process);
+  Requests(Controller& controller, const DpLink& link, Reload& reload, StateKeeper& keeper,
+           ProcessView process);
 
   /// The reply line to one request; whatever fails is an error reply. `asker`: who stands in the log for what
   /// is changed, e.g. "uid 0". Pre: it is not "wait".
@@ -37,6 +41,7 @@ class Requests {
   Controller& controller_;
   const DpLink& link_;
   Reload& reload_;
+  StateKeeper& keeper_;
   ProcessView process_;
   TimePoint started_;
 };

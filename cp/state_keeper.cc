@@ -1,5 +1,6 @@
 #include "cp/state_keeper.h"
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <iterator>
@@ -17,8 +18,9 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
-constexpr auto kGather = 1s;
+constexpr auto kGatherAtMost = 1s;
 constexpr auto kAtLeast = 60s;
+constexpr int kRest = 20;  ///< times as long as writing took, nothing is written
 
 Moment present() {
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
@@ -43,18 +45,17 @@ void StateKeeper::restore() {
 }
 
 asio::awaitable<void> StateKeeper::run() {
-  save();
   for (;;) {
+    const auto start = std::chrono::steady_clock::now();
+    save();
+    const auto rest = kRest * (std::chrono::steady_clock::now() - start);
+    pause_.expires_after(std::min<std::chrono::steady_clock::duration>(rest, kGatherAtMost));
+    co_await pause_.async_wait(kAsTuple);
     wake_.expires_after(kAtLeast);
     while (controller_.revision() == saved_revision_) {
       const auto [woken] = co_await wake_.async_wait(kAsTuple);
       if (!woken) break;  // expired
     }
-    if (controller_.revision() != saved_revision_) {
-      pause_.expires_after(kGather);
-      co_await pause_.async_wait(kAsTuple);
-    }
-    save();
   }
 }
 

@@ -11,10 +11,11 @@
 
 namespace sluice::cp {
 
-/// Keeps the state file in step with the controller: written as a whole at most a second after a change, at
-/// least once a minute (so that its age tells how long nobody has looked after the servers), and at the end.
-/// A file that cannot be written is told of once. Thread: the io_context's one. The controller must outlive
-/// the io_context's run.
+/// Keeps the state file in step with the controller: written as a whole at once when something changes, for a
+/// kill may follow; then again only when writing has rested for twenty times as long as it took, a second at
+/// most, so that many changes cost a twentieth of a core; at least once a minute (so that its age tells how
+/// long nobody has looked after the servers), and at the end. A file that cannot be written is told of once.
+/// Thread: the io_context's one. The controller must outlive the io_context's run.
 class StateKeeper {
  public:
   StateKeeper(const boost::asio::any_io_executor& executor, Controller& controller,

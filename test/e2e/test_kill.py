@@ -10,6 +10,7 @@ import subprocess
 import time
 
 from conftest import tell, wait_for
+from oracle import lines_of_sluice, state_changes
 from testbed.load import parse_wrk, wrk_command
 
 
@@ -59,6 +60,32 @@ def test_cp_killed_and_nobody_notices(site, big_file):
     assert transfer.communicate(timeout=60)[0].split()[0] == big_file[1]
     alive, trips = end(clients)
     assert alive == 20 and trips > 20
+
+
+def test_cp_killed_and_what_it_knew_is_kept(site):
+    """Health, what the operator ordered and the counters; and no second word about what was told before."""
+    site.serve()
+    web = site.service("web", check={"type": "tcp", "interval": "200ms", "rise": 2, "fall": 2})
+    site.balance(web)
+    site.get()
+    site.servers["web3"].stop_nginx()
+    site.sluice.wait_server("web", "web3", "down")
+    site.sluice.order("server", "drain", "web/web2")
+    site.sluice.order("server", "weight", "web/web1", "50%")
+    keep = ("name", "status", "weight")
+    before = [[row[key] for key in keep] for row in site.sluice.show("servers")]
+    told = state_changes(lines_of_sluice(site))
+    counted = site.sluice.servers()["web", "web1"]["counters"]["connections_new"]
+
+    killed = site.sluice.kill_child("sluice-cp")
+    wait_for(lambda: site.sluice.child("sluice-cp") not in (None, killed) and site.sluice.forwards(), "a new sluice-cp")
+    assert [[row[key] for key in keep] for row in site.sluice.show("servers")] == before
+    assert site.sluice.servers()["web", "web1"]["counters"]["connections_new"] == counted
+    assert site.get(requests=10) == {"web1": 10}
+    start = time.monotonic()
+    checked = lambda: site.sluice.servers()["web", "web3"]["check"].get("age_ms", 1e9) / 1000 < time.monotonic() - start - 0.1
+    wait_for(checked, "a further check of web3")
+    assert state_changes(lines_of_sluice(site)) == told
 
 
 def test_dp_killed_and_new_connections_are_served(site):
