@@ -170,6 +170,26 @@ def state_changes(lines):
     return [line for line in lines if re.match(r"(Backup )?Server \S+/\S+ |backend \S+ has ", line.text)]
 
 
+class Slack:
+    """How late a process may be that wants to run at a given moment: what this one finds itself to be, and a little more."""
+
+    def __init__(self):
+        self.late = 0.0
+
+    def start(self):
+        threading.Thread(target=self._measure, daemon=True).start()
+        return self
+
+    def _measure(self):
+        while True:
+            due = time.monotonic() + 0.01
+            time.sleep(0.01)  # being late for this is what is measured
+            self.late = max(self.late, time.monotonic() - due)
+
+    def seconds(self):
+        return 0.2 + 2 * self.late
+
+
 class Screen:
     """nftables at a server: how it meets new connections, at the stroke of one command."""
 

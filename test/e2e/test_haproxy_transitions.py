@@ -5,12 +5,11 @@
 
 import re
 import signal
-import threading
 import time
 from collections import defaultdict
 
 from conftest import wait_for
-from oracle import Haproxy, Screen, lines_of_sluice, state_changes
+from oracle import Haproxy, Screen, Slack, lines_of_sluice, state_changes
 
 # Each a service of its own, with a check of its own to s1, all at the same time.
 PACES = {
@@ -20,23 +19,6 @@ PACES = {
     9004: {"interval": "700ms", "fast_interval": "200ms", "rise": 1, "fall": 1},
     9005: {"interval": "500ms", "fast_interval": "900ms", "down_interval": "200ms", "rise": 4, "fall": 4},
 }
-
-
-class Slack(threading.Thread):
-    """How late a process may be that wants to run at a given moment: what this one finds itself to be, and a little more."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.late = 0.0
-
-    def run(self):
-        while True:
-            due = time.monotonic() + 0.01
-            time.sleep(0.01)  # being late for this is what is measured
-            self.late = max(self.late, time.monotonic() - due)
-
-    def seconds(self):
-        return 0.2 + 2 * self.late
 
 
 def seconds(text):
@@ -101,8 +83,7 @@ def test_transitions_keep_haproxys_time(make_site):
     site = make_site(servers=1)
     site.listen("s1", "echo", ",".join(map(str, PACES)))
     services = [site.service(f"p{port}", port=port, check={"type": "tcp", **pace}) for port, pace in PACES.items()]
-    screen, late = Screen(site.lab, "s1"), Slack()
-    late.start()
+    screen, late = Screen(site.lab, "s1"), Slack().start()
     with Probes(site.lab, "s1") as probes:
         haproxy = Haproxy(site.lab, services).start()
         site.balance(*services)
