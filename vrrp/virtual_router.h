@@ -1,0 +1,173 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <variant>
+
+#include "base/address.h"
+#include "vrrp/advert.h"
+
+/// The state machine of one virtual router (RFC 9568 §6.4, RFC 3768 §6.4, with keepalived's extensions): a
+/// pure function,
+///   state, event, now -> state, effects
+/// without clock, sockets, allocation or log. The caller sends, adds, removes and writes what the effects
+/// say, in their order, and calls again with Timeout when `deadline()` has come.
+///
+/// init --start--> backup (or fault) --Master_Down_Timer--> master --higher advert--> backup; any --fault-->
+/// fault
+namespace sluice::vrrp {
+
+using Time =
+    std::chrono::steady_clock::time_point;  ///< CLOCK_MONOTONIC: steps of the wall clock do not exist here
+using Duration = std::chrono::steady_clock::duration;
+
+enum class State : std::uint8_t { init, fault, backup, master };
+
+/// What the machine goes by, from config::VrrpInstance; holds for the life of the instance, or until a
+/// reload.
+struct Parameters {
+  std::uint8_t version = 2;
+  std::uint8_t priority = 100;   ///< configured; 255: owner
+  bool start_as_master = false;  ///< with priority 255: master at once
+  Duration advert_int = std::chrono::seconds(1);
+  std::uint8_t down_timer_adverts = 3;
+  bool preempt = true;
+  Duration preempt_delay{0};
+  Duration startup_delay{0};
+  bool lower_prio_no_advert = false;
+  bool higher_prio_send_advert = false;
+  Duration announce_delay = std::chrono::seconds(5);
+  Duration announce_refresh{0};
+  Duration lower_prio_announce_delay = std::chrono::seconds(5);
+};
+
+/// Skew_Time: the higher the priority, the earlier it acts. v2: (256 - priority) / 256 s (RFC 3768 §6.1); v3:
+/// × Master_Adver_Interval (RFC 9568 §6.1).
+[[nodiscard]] Duration skew_time(std::uint8_t version, std::uint8_t priority,
+                                 Duration master_advert_int) noexcept;
+/// Master_Down_Interval: `adverts` × Master_Adver_Interval + Skew_Time.
+[[nodiscard]] Duration master_down_interval(std::uint8_t version, std::uint8_t priority,
+                                            Duration master_advert_int, std::uint8_t adverts) noexcept;
+
+/// The instance is to take part: its interface, source address and trackers are as they should be, or not
+/// (`faulty`).
+struct Start {
+  bool faulty = false;
+};
+/// An advert of this virtual router that was accepted. `source_is_higher`: numerically, than our own (the
+/// tie-break).
+struct AdvertReceived {
+  std::uint8_t priority = 0;
+  Duration advert_int{};  ///< v3: Max_Advertise_Interval
+  bool source_is_higher = false;
+};
+/// deadline() has come. Earlier calls do nothing.
+struct Timeout {};
+/// Something that the instance cannot do without is missing (true), or all is there again.
+struct FaultChanged {
+  bool faulty = false;
+};
+/// What trackers make of the configured priority, 1..254; an owner keeps 255.
+struct PriorityChanged {
+  std::uint8_t effective = 100;
+};
+/// An operator gives the addresses away until Resume: as priority 0 to the others, and never master.
+struct Yield {};
+struct Resume {};
+/// A member of the same sync group has become this: follow it.
+struct GroupBecame {
+  State state = State::backup;
+};
+/// The process, or the instance by a reload, ends.
+struct Stop {};
+/// A reload changed the parameters; the state stays.
+struct Reconfigure {
+  Parameters parameters;
+};
+using Event = std::variant<Start, AdvertReceived, Timeout, FaultChanged, PriorityChanged, Yield, Resume,
+                           GroupBecame, Stop, Reconfigure>;
+
+/// What the caller is to do.
+struct Effect {
+  enum class Kind : std::uint8_t {
+    send_advert,     ///< with `priority`
+    take_addresses,  ///< add them to the kernel; then announce(first)
+    release_addresses,
+    announce,             ///< gratuitous ARP / neighbour advertisements for all addresses, as `burst` says
+    tell_state,           ///< state and reason have changed: log, notify, report, tell the sync group
+    tell_lower_priority,  ///< a master heard a lower priority: log, notify_master_rx_lower_pri
+    tell_higher_priority,
+    tell_priority_zero,
+    tell_interval,  ///< v3: the master's interval is not ours (adopted)
+  };
+  enum class Burst : std::uint8_t { full, refresh, lower_priority };
+  Kind kind = Kind::send_advert;
+  std::uint8_t priority = 0;
+  Burst burst = Burst::full;
+};
+
+/// Why the machine is in its state.
+enum class Reason : std::uint8_t {
+  started,
+  startup_delay,
+  owner,            ///< priority 255
+  master_silent,    ///< Master_Down_Timer
+  master_stopped,   ///< priority 0, then Skew_Time
+  higher_priority,  ///< another master, with more
+  equal_priority,   ///< another master, with as much and a higher address
+  tracker,          ///< FaultChanged; the caller knows which
+  recovered,        ///< from a fault
+  yielded,
+  group,
+  stopped,
+};
+
+/// At most this many effects of one event.
+class Effects {
+ public:
+  static constexpr std::size_t kMax = 12;
+  void push(Effect effect) noexcept;  ///< Pre: room
+  [[nodiscard]] std::span<const Effect> all() const noexcept { return {effects_.data(), size_}; }
+
+ private:
+  std::array<Effect, kMax> effects_{};
+  std::size_t size_ = 0;
+};
+
+class VirtualRouter {
+ public:
+  VirtualRouter(const Parameters& parameters, Time now) noexcept;
+
+  /// The only way to change it.
+  [[nodiscard]] Effects handle(const Event& event, Time now) noexcept;
+
+  /// When it wants a Timeout; nothing while it waits for events only.
+  [[nodiscard]] std::optional<Time> deadline() const noexcept;
+  [[nodiscard]] State state() const noexcept { return state_; }
+  [[nodiscard]] Reason reason() const noexcept { return reason_; }
+  [[nodiscard]] Time since() const noexcept { return since_; }
+  [[nodiscard]] bool yielded() const noexcept { return yielded_; }
+  [[nodiscard]] std::uint8_t effective_priority() const noexcept { return effective_; }
+  /// Master_Adver_Interval: the master's own in v3 (RFC 9568 §6.1), else ours.
+  [[nodiscard]] Duration master_advert_int() const noexcept { return master_advert_; }
+  [[nodiscard]] Duration master_down() const noexcept;
+
+ private:
+  State state_ = State::init;
+  Reason reason_ = Reason::started;
+  Time since_;
+  bool yielded_ = false;
+  bool faulty_ = false;
+  std::uint8_t effective_;
+  Duration master_advert_;
+  Parameters parameters_;
+  // Timers: none while unset.
+  std::optional<Time> advert_timer_{}, master_down_timer_{}, preempt_timer_{}, startup_timer_{},
+      announce_timer_{};
+};
+
+}  // namespace sluice::vrrp
