@@ -34,13 +34,14 @@ def service(lab, name, *, family=4, port=80, server_port=None, protocol="tcp", n
 
 
 class Balancer:
-    """`sluice run` at the lab's node `lb`."""
+    """`sluice run` at a node of the lab."""
 
-    def __init__(self, lab, config, *, build=None):
-        self.lab, self.program = lab, sluice_program(build)
-        self.runtime = lab.state / "run"
-        self.config = lab.state / "sluice.json"
-        self.log = "sluice.log"
+    def __init__(self, lab, config, *, node="lb", build=None):
+        self.lab, self.node, self.program = lab, node, sluice_program(build)
+        of = node.removeprefix("lb")  # of a pair: which
+        self.runtime = lab.state / f"run{of}"
+        self.config = lab.state / f"sluice{of}.json"
+        self.log = f"sluice{of}.log"
         self.process = None
         self.write(config)
 
@@ -54,7 +55,7 @@ class Balancer:
         return self
 
     def launch(self):
-        self.process = self.lab.start("lb", self.program, "run", "-c", self.config, "--runtime-dir", self.runtime, log=self.log)
+        self.process = self.lab.start(self.node, self.program, "run", "-c", self.config, "--runtime-dir", self.runtime, log=self.log)
 
     def wait_ready(self, seconds=60):
         def ready():
@@ -75,14 +76,17 @@ class Balancer:
             return False
         if not workers or not all(worker["generation"] > 0 for worker in workers):
             return False
-        interface = self.lab.nics[0] + ("-twin" if self.lab.device == "af_packet" else "")
-        shown = self.lab.run("lb", "ip", "-o", "addr", "show", "dev", interface, "up", check=False).stdout
-        if f" {self.lab.vip4}/" not in shown or f" {self.lab.vip6}/" not in shown:
+        if not self.lab.pair and not {self.lab.vip4, self.lab.vip6} <= self.addresses():
             return False
         return all(server["next_hop"] != "no route" for server in self.show("servers"))
 
+    def addresses(self, nic=None):
+        """The addresses that the kernel has on an interface that is up: that of the NIC, default the first."""
+        shown = self.lab.run(self.node, "ip", "-j", "addr", "show", "dev", self.lab.interface(nic or self.lab.nics[0]), "up", check=False)
+        return {address["local"] for link in json.loads(shown.stdout or "[]") for address in link.get("addr_info", [])}
+
     def cli(self, *words, check=True):
-        return self.lab.run("lb", self.program, *words, check=check)
+        return self.lab.run(self.node, self.program, *words, check=check)
 
     def order(self, *words, check=True):
         """A command to the instance that runs: `order("server", "drain", "web/web1")`."""
@@ -145,4 +149,4 @@ class Balancer:
     def attempt(self, *prefix, config=None, runtime=None, timeout=60):
         """Runs `sluice run` expecting it to refuse; returns the finished process."""
         command = [*prefix, self.program, "run", "-c", config or self.config, "--runtime-dir", runtime or self.runtime]
-        return subprocess.run(self.lab.at("lb", *command), capture_output=True, text=True, timeout=timeout)
+        return subprocess.run(self.lab.at(self.node, *command), capture_output=True, text=True, timeout=timeout)

@@ -32,13 +32,15 @@ class Lab:
     def __init__(self, name, topology, device, path_mtu=None):
         self.name, self.topology, self.device, self.path_mtu = name, topology, device, path_mtu
         self.state = STATE_ROOT / name
-        self.front4 = "192.0.2" if topology == "one-armed" else "198.51.100"
-        self.back4 = "192.0.2" if topology == "one-armed" else "10.20.0"
+        one_arm = topology in ("one-armed", "pair")
+        self.front4 = "192.0.2" if one_arm else "198.51.100"
+        self.back4 = "192.0.2" if one_arm else "10.20.0"
         self.front6 = "2001:db8:1:"
-        self.back6 = "2001:db8:1:" if topology == "one-armed" else "2001:db8:2:"
+        self.back6 = "2001:db8:1:" if one_arm else "2001:db8:2:"
         self.vip4, self.vip6 = f"{self.front4}.10", f"{self.front6}:10"
         self.client4, self.client6 = f"{self.front4}.100", f"{self.front6}:100"
-        self.nics = ["lan"] if topology == "one-armed" else ["front", "back"]
+        self.nics = ["lan"] if one_arm else ["front", "back"]
+        self.pair = topology.startswith("pair")
 
     @classmethod
     def up(cls, topology="one-armed", *, device="af_xdp", prefix="lab", servers=3, queues=1, routed_client=False, path_mtu=None):
@@ -63,6 +65,10 @@ class Lab:
     def keep(self):
         """The lab outlives this process."""
         (self.state / "owner").unlink(missing_ok=True)
+
+    def interface(self, nic):
+        """The kernel's interface of a balancer's NIC."""
+        return nic + ("-twin" if self.device == "af_packet" else "")
 
     def vip(self, family):
         return self.vip4 if family == 4 else self.vip6
