@@ -106,6 +106,15 @@ concept Milli = std::same_as<T, Milliseconds>;
 
 template <typename T>
 std::string read_integer(const Json::Value& json, T& out) {
+  if constexpr (std::signed_integral<T>) {
+    const std::int64_t lowest = std::numeric_limits<T>::min();
+    const std::int64_t most = std::numeric_limits<T>::max();
+    if (!json.isInt64() || json.asInt64() < lowest || json.asInt64() > most) {
+      return ": expected a whole number from " + std::to_string(lowest) + " to " + std::to_string(most);
+    }
+    out = static_cast<T>(json.asInt64());
+    return {};
+  }
   const auto highest = static_cast<std::uint64_t>(std::numeric_limits<T>::max());
   if (!json.isUInt64() || json.asUInt64() > highest) {
     return ": expected a whole number from 0 to " + std::to_string(highest);
@@ -135,6 +144,8 @@ Json::Value write(const T& value) {
     return Json::Value(value);
   } else if constexpr (std::unsigned_integral<T>) {
     return Json::Value(static_cast<Json::UInt64>(value));
+  } else if constexpr (std::signed_integral<T>) {
+    return Json::Value(static_cast<Json::Int64>(value));
   } else if constexpr (detail::Milli<T>) {
     return Json::Value(static_cast<Json::UInt64>(value.count() < 0 ? 0 : value.count()));
   } else if constexpr (Named<T>) {
@@ -162,7 +173,7 @@ std::string read(const Json::Value& json, T& out) {
     if (!json.isString()) return ": expected a string";
     out = json.asString();
     return {};
-  } else if constexpr (std::unsigned_integral<T>) {
+  } else if constexpr (std::integral<T>) {
     return detail::read_integer(json, out);
   } else if constexpr (detail::Milli<T>) {
     std::uint32_t count = 0;

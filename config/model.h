@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "config/vrrp.h"
 
 /// What the user wants, as values: the result of reading a configuration file. Defaults are filled in; every
 /// value is checked. Thread: plain data. Keys and their meaning for users: config/sluice.schema.json.
@@ -232,6 +233,7 @@ struct Config {
   Dataplane dataplane;
   std::vector<Port> ports;
   std::vector<Service> services;
+  std::vector<VrrpInstance> vrrp;
   friend bool operator==(const Config&, const Config&) = default;
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "config/model.h"
+#include "config/vrrp_report.h"
 
 /// The text form of every enumeration: in the configuration file, between the processes, and on the screen.
 namespace sluice::config {
@@ -112,6 +113,18 @@ template <>
 inline constexpr auto kNames<OnMarkedUp> = std::to_array<std::pair<OnMarkedUp, std::string_view>>({
     {OnMarkedUp::none, "none"},
     {OnMarkedUp::shutdown_backup_sessions, "shutdown-backup-sessions"},
+});
+template <>
+inline constexpr auto kNames<VrrpStart> = std::to_array<std::pair<VrrpStart, std::string_view>>({
+    {VrrpStart::backup, "BACKUP"},
+    {VrrpStart::master, "MASTER"},
+});
+template <>
+inline constexpr auto kNames<VrrpState> = std::to_array<std::pair<VrrpState, std::string_view>>({
+    {VrrpState::init, "INIT"},
+    {VrrpState::fault, "FAULT"},
+    {VrrpState::backup, "BACKUP"},
+    {VrrpState::master, "MASTER"},
 });
 
 template <typename E>

@@ -20,8 +20,10 @@ enum class VrrpStart : std::uint8_t { backup, master };
 
 /// An address that moves with an instance: "192.0.2.10/24", or "192.0.2.10/24 dev eth1".
 struct VrrpAddress {
-  base::Prefix prefix;    ///< an address and the length of its network
-  std::string interface;  ///< never empty: the instance's where none is given
+  base::Prefix prefix;    ///< an address and the length of its network; default: the address alone
+  std::string interface;  ///< never empty; default: the instance's, which with use_vmac is the macvlan
+  /// "192.0.2.10/24 dev eth1".
+  [[nodiscard]] std::string to_string() const { return prefix.to_string() + " dev " + interface; }
   friend bool operator==(const VrrpAddress&, const VrrpAddress&) = default;
 };
 
@@ -79,6 +81,7 @@ struct VrrpTrackDataplane {
 /// Commands that are told of changes: absolute path, then arguments; empty: none.
 struct VrrpNotify {
   std::vector<std::string> master, backup, fault, stop;
+  std::vector<std::string> master_rx_lower_pri;  ///< a master has heard a lower priority
   std::vector<std::string>
       any;  ///< `notify`: gets INSTANCE|GROUP, name, state and priority as further arguments
   friend bool operator==(const VrrpNotify&, const VrrpNotify&) = default;
@@ -89,27 +92,30 @@ struct VrrpInstance {
   std::string interface;
   VrrpStart start = VrrpStart::backup;
   VrrpVersion version = VrrpVersion::v2;
-  base::Family family = base::Family::v4;       ///< of the adverts: that of `addresses`
+  base::Family family = base::Family::v4;       ///< of the adverts: that of `addresses`; v6: version 3
   std::uint8_t virtual_router_id = 0;           ///< 1..255
-  std::uint8_t priority = 100;                  ///< 1..255; 255: the owner
+  std::uint8_t priority = 100;                  ///< 1..255; 255: the owner, default with VrrpStart::master
   std::chrono::milliseconds advert_int{1'000};  ///< v2: whole seconds; v3: 10 ms .. 40,950 ms in steps of 10
   std::uint8_t down_timer_adverts = 3;          ///< missed adverts until the master is taken for dead, 1..100
   std::string auth_pass;                        ///< v2: at most 8 bytes; empty: no authentication
   std::vector<VrrpAddress> addresses;           ///< advertised; one family
-  std::vector<VrrpAddress> addresses_excluded;  ///< move with them, but are not advertised; any family
-  bool preempt = true;
+  /// Move with them, but are not advertised; any family. The local addresses of services on `addresses` are
+  /// here, too.
+  std::vector<VrrpAddress> addresses_excluded;
+  bool preempt = true;  ///< false: `nopreempt`
   std::chrono::milliseconds preempt_delay{
       0};  ///< up to 1,000 s: a lower-priority master is left alone for so long
   std::chrono::milliseconds startup_delay{
       0};  ///< nothing is done for so long after the process, or the link, came up
-  std::optional<base::IpAddress> source;  ///< mcast_src_ip or unicast_src_ip; default: the interface's first
+  /// mcast_src_ip or unicast_src_ip, of `family`; default: the interface's first.
+  std::optional<base::IpAddress> source;
   std::vector<base::IpAddress> unicast_peer;  ///< none: multicast
   bool check_unicast_src = false;             ///< refuse adverts of others than unicast_peer
   bool v3_checksum_as_v2 = false;  ///< v3 over IPv4 is sent without pseudo-header (RFC 9568, Cisco, Juniper)
   bool lower_prio_no_advert = false;     ///< do not answer a lower-priority advert at once
   bool higher_prio_send_advert = false;  ///< one more advert before giving way to a higher priority
   bool use_vmac = false;        ///< the addresses live on a macvlan with the virtual router's MAC address
-  std::string vmac_interface;   ///< its name; never empty with use_vmac: default "vrrp." + id
+  std::string vmac_interface;   ///< its name; never empty with use_vmac: default "vrrp.61", "vrrp6.61"
   bool vmac_xmit_base = false;  ///< adverts are sent from the interface's own MAC address all the same
   std::string sync_group;       ///< instances with the same word change state together; empty: none
   VrrpAnnounce announce;

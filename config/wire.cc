@@ -5,6 +5,7 @@
 
 #include <json/json.h>
 
+#include "config/exchange_vrrp.h"
 #include "config/wire_json.h"
 
 namespace sluice::config {
@@ -176,6 +177,8 @@ SLUICE_EXCHANGED(FailureReport)
 SLUICE_EXCHANGED(ReloadReport)
 SLUICE_EXCHANGED(ServiceNames)
 SLUICE_EXCHANGED(BuildInfo)
+SLUICE_EXCHANGED(VrrpReport)
+SLUICE_EXCHANGED(VrrpInstanceReport)
 #undef SLUICE_EXCHANGED
 
 }  // namespace sluice::config

@@ -11,14 +11,6 @@ namespace {
 
 using base::Result;
 
-/// The members of `message` behind its "op".
-template <typename T>
-Json::Value with_members(std::string_view op, const T& message) {
-  Json::Value value = json::write(message);
-  value["op"] = std::string(op);
-  return value;
-}
-
 template <typename T>
 Result<CpRequest> cp_request(const json::Operation& operation) {
   return json::body_of<T>(operation).transform([](T request) { return CpRequest{std::move(request)}; });
@@ -41,11 +33,11 @@ std::string encode_cp_request(const CpRequest& message) {
       [](const auto& r) {
         using R = std::remove_cvref_t<decltype(r)>;
         if constexpr (std::same_as<R, ShowRequest>) {
-          return json::to_line(with_members("show", r));
+          return json::to_line(json::with_members("show", r));
         } else if constexpr (std::same_as<R, ServerRequest>) {
-          return json::to_line(with_members("server", r));
+          return json::to_line(json::with_members("server", r));
         } else if constexpr (std::same_as<R, WaitRequest>) {
-          return json::to_line(with_members("wait", r));
+          return json::to_line(json::with_members("wait", r));
         } else if constexpr (std::same_as<R, KillRequest>) {
           return encode_request(r);
         } else {

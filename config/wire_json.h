@@ -26,6 +26,14 @@ namespace sluice::config::json {
 /// {"ok": true}, to be filled.
 [[nodiscard]] Json::Value success();
 
+/// {"op": `op`} and the members of `message`.
+template <typename T>
+[[nodiscard]] Json::Value with_members(std::string_view op, const T& message) {
+  Json::Value value = write(message);
+  value["op"] = std::string(op);
+  return value;
+}
+
 struct Operation {
   std::string op;
   Json::Value body;  ///< an object
