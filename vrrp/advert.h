@@ -17,6 +17,7 @@
 /// without. No I/O, no allocation. Thread: any.
 namespace sluice::vrrp {
 
+inline constexpr std::uint8_t kProtocol = 112;       ///< IP protocol number, or next header
 inline constexpr std::uint8_t kPriorityStop = 0;     ///< the sender ceases to be master (RFC 9568 §5.2.4)
 inline constexpr std::uint8_t kPriorityOwner = 255;  ///< the sender owns the addresses
 inline constexpr std::uint8_t kTtl = 255;            ///< adverts do not cross routers (RFC 9568 §5.1.1.3)
@@ -64,8 +65,8 @@ enum class Refusal : std::uint8_t {
   auth_type,     ///< version 2: not the instance's kind of authentication
   auth_data,     ///< version 2: another password
   auth_trailer,  ///< bytes behind the advert that look like keepalived's own auth_hmac
-  interval,      ///< version 2: another interval than the instance's
-  addresses,     ///< other addresses than the instance's
+  interval,      ///< version 2: another interval than the instance's; version 3: zero
+  addresses,     ///< none, or none of the instance's
   destination,   ///< unicast where multicast is configured, or the other way round
   source,        ///< an unknown unicast peer, with check_unicast_src
   own,           ///< our own packet, looped back
@@ -87,7 +88,8 @@ struct ReceivedPacket {
 
 /// Reads an advert and checks all that its bytes alone decide (RFC 9568 §7.1; RFC 3768 §7.1): length, TTL,
 /// version, type, checksum (both styles are taken), authentication. What the instance's configuration decides
-/// (interval, addresses, peers) is for VirtualRouter's owner: see accept.h.
+/// (interval, addresses, peers) is for VirtualRouter's owner: see accept.h. Trailing bytes are refused: raw
+/// sockets have cut off Ethernet's padding. The spans of the Advert live as long as `packet.payload`.
 [[nodiscard]] std::variant<Advert, Refusal> decode(const ReceivedPacket& packet,
                                                    const AdvertFormat& format) noexcept;
 
