@@ -17,8 +17,14 @@
 /// without clock, sockets, allocation or log. The caller sends, adds, removes and writes what the effects
 /// say, in their order, and calls again with Timeout when `deadline()` has come.
 ///
-/// init --start--> backup (or fault) --Master_Down_Timer--> master --higher advert--> backup; any --fault-->
-/// fault
+///   init --Start--> backup --Master_Down_Timer--> master --higher priority, Yield--> backup
+///   backup, master --FaultChanged--> fault --all is well again--> backup;  any --Stop--> init
+///
+/// Order within a change: who becomes master sends the advert first, so that no other backup follows, then
+/// takes the addresses, then announces them. Who ceases to be master gives the addresses up first, so that it
+/// does not answer for them any more, then sends priority 0. A Timeout that is late is only handled after the
+/// adverts that arrived meanwhile: else a backup that was stopped would take its own absence for the
+/// master's.
 namespace sluice::vrrp {
 
 using Time =
@@ -43,6 +49,7 @@ struct Parameters {
   Duration announce_delay = std::chrono::seconds(5);
   Duration announce_refresh{0};
   Duration lower_prio_announce_delay = std::chrono::seconds(5);
+  bool in_group = false;  ///< of a sync group: becomes master only by GroupBecame, see wants_master()
 };
 
 /// Skew_Time: the higher the priority, the earlier it acts. v2: (256 - priority) / 256 s (RFC 3768 §6.1); v3:
@@ -54,7 +61,7 @@ struct Parameters {
                                             Duration master_advert_int, std::uint8_t adverts) noexcept;
 
 /// The instance is to take part: its interface, source address and trackers are as they should be, or not
-/// (`faulty`).
+/// (`faulty`). A backup it becomes; an owner with start_as_master: master. Only in state init.
 struct Start {
   bool faulty = false;
 };
@@ -70,6 +77,7 @@ struct Timeout {};
 /// Something that the instance cannot do without is missing (true), or all is there again.
 struct FaultChanged {
   bool faulty = false;
+  bool link_came_up = false;  ///< startup_delay counts from now: switches and bonds need their time
 };
 /// What trackers make of the configured priority, 1..254; an owner keeps 255.
 struct PriorityChanged {
@@ -78,13 +86,15 @@ struct PriorityChanged {
 /// An operator gives the addresses away until Resume: as priority 0 to the others, and never master.
 struct Yield {};
 struct Resume {};
-/// A member of the same sync group has become this: follow it.
+/// What the sync group makes of this member (sync_group.h). master: become it, all want to. backup: cease to
+/// be master; recover, if only the group was faulty. fault: another member is.
 struct GroupBecame {
   State state = State::backup;
 };
 /// The process, or the instance by a reload, ends.
 struct Stop {};
-/// A reload changed the parameters; the state stays.
+/// A reload changed the parameters; the state stays, and what trackers added to the priority, too (unless
+/// one of the priorities is an owner's: PriorityChanged follows).
 struct Reconfigure {
   Parameters parameters;
 };
@@ -95,19 +105,22 @@ using Event = std::variant<Start, AdvertReceived, Timeout, FaultChanged, Priorit
 struct Effect {
   enum class Kind : std::uint8_t {
     send_advert,     ///< with `priority`
-    take_addresses,  ///< add them to the kernel; then announce(first)
+    take_addresses,  ///< add them to the kernel
     release_addresses,
-    announce,             ///< gratuitous ARP / neighbour advertisements for all addresses, as `burst` says
-    tell_state,           ///< state and reason have changed: log, notify, report, tell the sync group
-    tell_lower_priority,  ///< a master heard a lower priority: log, notify_master_rx_lower_pri
-    tell_higher_priority,
+    announce,              ///< gratuitous ARP / neighbour advertisements for all addresses, as `burst` says
+    tell_state,            ///< the reason has changed, and the state if it is not `from`: log, notify, report
+    tell_lower_priority,   ///< heard, and not obeyed: log; of a master: notify_master_rx_lower_pri
+    tell_higher_priority,  ///< a master heard it, and gives way: log
     tell_priority_zero,
-    tell_interval,  ///< v3: the master's interval is not ours (adopted)
+    tell_interval,       ///< v3: the master's interval is not ours (adopted)
+    tell_preempt_delay,  ///< preempt_delay begins to run: log
   };
   enum class Burst : std::uint8_t { full, refresh, lower_priority };
   Kind kind = Kind::send_advert;
   std::uint8_t priority = 0;
   Burst burst = Burst::full;
+  State from = State::init;
+  friend bool operator==(const Effect&, const Effect&) = default;
 };
 
 /// Why the machine is in its state.
@@ -122,7 +135,8 @@ enum class Reason : std::uint8_t {
   tracker,          ///< FaultChanged; the caller knows which
   recovered,        ///< from a fault
   yielded,
-  group,
+  resumed,  ///< after a yield
+  group,    ///< the sync group
   stopped,
 };
 
@@ -130,7 +144,8 @@ enum class Reason : std::uint8_t {
 class Effects {
  public:
   static constexpr std::size_t kMax = 12;
-  void push(Effect effect) noexcept;  ///< Pre: room
+  /// Pre: room.
+  void push(Effect effect) noexcept;
   [[nodiscard]] std::span<const Effect> all() const noexcept { return {effects_.data(), size_}; }
 
  private:
@@ -151,23 +166,61 @@ class VirtualRouter {
   [[nodiscard]] Reason reason() const noexcept { return reason_; }
   [[nodiscard]] Time since() const noexcept { return since_; }
   [[nodiscard]] bool yielded() const noexcept { return yielded_; }
+  /// Its own fault, not the group's.
+  [[nodiscard]] bool faulty() const noexcept { return faulty_; }
+  /// A backup in a sync group that would be master if it were alone: its Master_Down_Timer has fired, and no
+  /// advert that it would obey has come since.
+  [[nodiscard]] bool wants_master() const noexcept { return wants_master_; }
+  [[nodiscard]] const Parameters& parameters() const noexcept { return parameters_; }
   [[nodiscard]] std::uint8_t effective_priority() const noexcept { return effective_; }
   /// Master_Adver_Interval: the master's own in v3 (RFC 9568 §6.1), else ours.
   [[nodiscard]] Duration master_advert_int() const noexcept { return master_advert_; }
   [[nodiscard]] Duration master_down() const noexcept;
 
  private:
+  [[nodiscard]] bool owner() const noexcept { return parameters_.priority == kPriorityOwner; }
+  void clear_timers() noexcept;
+  void become(State state, Reason reason, Time now, Effects& effects) noexcept;
+  void become_backup(Reason reason, Time now, bool hold, Effects& effects) noexcept;
+  void contend(Reason reason, Time now, Effects& effects) noexcept;
+  void claim(Reason reason, Time now, Effects& effects) noexcept;
+  void become_master(Reason reason, Time now, Effects& effects) noexcept;
+  void give_up(Effects& effects) noexcept;
+  void become_fault(Reason reason, Time now, Effects& effects) noexcept;
+  void send_advert(Time now, Effects& effects) noexcept;
+  void adopt_interval(Duration interval, Effects& effects) noexcept;
+  void set_second_burst(Effect::Burst burst, Duration delay, Time now) noexcept;
+
+  void on(const Start& event, Time now, Effects& effects) noexcept;
+  void on(const AdvertReceived& event, Time now, Effects& effects) noexcept;
+  void backup_received(const AdvertReceived& event, Time now, Effects& effects) noexcept;
+  void master_received(const AdvertReceived& event, Time now, Effects& effects) noexcept;
+  void on(const Timeout& event, Time now, Effects& effects) noexcept;
+  void on(const FaultChanged& event, Time now, Effects& effects) noexcept;
+  void on(const PriorityChanged& event, Time now, Effects& effects) noexcept;
+  void on(const Yield& event, Time now, Effects& effects) noexcept;
+  void on(const Resume& event, Time now, Effects& effects) noexcept;
+  void on(const GroupBecame& event, Time now, Effects& effects) noexcept;
+  void on(const Stop& event, Time now, Effects& effects) noexcept;
+  void on(const Reconfigure& event, Time now, Effects& effects) noexcept;
+
   State state_ = State::init;
   Reason reason_ = Reason::started;
   Time since_;
   bool yielded_ = false;
   bool faulty_ = false;
+  bool group_faulty_ = false;
+  bool wants_master_ = false;
   std::uint8_t effective_;
+  Reason claim_ = Reason::master_silent;  ///< what becoming master will be put down to
   Duration master_advert_;
   Parameters parameters_;
   // Timers: none while unset.
-  std::optional<Time> advert_timer_{}, master_down_timer_{}, preempt_timer_{}, startup_timer_{},
-      announce_timer_{};
+  std::optional<Time> advert_timer_{}, master_down_timer_{}, startup_timer_{};
+  std::optional<Time> second_burst_timer_{}, refresh_timer_{};
+  Effect::Burst second_burst_ = Effect::Burst::full;
+  /// Until then lower-priority adverts are obeyed; asks for no Timeout, and stays when it has passed.
+  std::optional<Time> preempt_from_{};
 };
 
 }  // namespace sluice::vrrp
