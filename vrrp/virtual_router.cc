@@ -347,6 +347,7 @@ void VirtualRouter::on(const Stop&, Time now, Effects& effects) noexcept {
   if (state_ == State::init) return;
   give_up(effects);
   clear_timers();
+  faulty_ = group_faulty_ = false;
   become(State::init, Reason::stopped, now, effects);
 }
 

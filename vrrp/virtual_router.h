@@ -168,6 +168,8 @@ class VirtualRouter {
   [[nodiscard]] bool yielded() const noexcept { return yielded_; }
   /// Its own fault, not the group's.
   [[nodiscard]] bool faulty() const noexcept { return faulty_; }
+  /// Another member of its sync group is faulty.
+  [[nodiscard]] bool group_faulty() const noexcept { return group_faulty_; }
   /// A backup in a sync group that would be master if it were alone: its Master_Down_Timer has fired, and no
   /// advert that it would obey has come since.
   [[nodiscard]] bool wants_master() const noexcept { return wants_master_; }
