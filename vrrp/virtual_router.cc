@@ -12,6 +12,10 @@ using Kind = Effect::Kind;
 /// once.
 constexpr Duration kLeastInterval = std::chrono::milliseconds(10);
 
+/// Answers keep this distance from the advert before them (or an eighth of the interval, if that is less):
+/// two masters of which neither gives way must not answer each other's answers as fast as they can.
+constexpr Duration kAnswerDistance = std::chrono::milliseconds(10);
+
 constexpr std::uint8_t clamp_priority(int priority) noexcept {
   return static_cast<std::uint8_t>(std::clamp(priority, 1, kPriorityOwner - 1));
 }
@@ -70,6 +74,7 @@ Duration VirtualRouter::master_down() const noexcept {
 void VirtualRouter::clear_timers() noexcept {
   advert_timer_ = master_down_timer_ = startup_timer_ = second_burst_timer_ = refresh_timer_ = std::nullopt;
   preempt_from_ = std::nullopt;
+  last_sent_ = last_lower_burst_ = std::nullopt;
   wants_master_ = false;
 }
 
@@ -149,6 +154,17 @@ void VirtualRouter::become_fault(Reason reason, Time now, Effects& effects) noex
 void VirtualRouter::send_advert(Time now, Effects& effects) noexcept {
   effects.push({.kind = Kind::send_advert, .priority = effective_});
   advert_timer_ = now + parameters_.advert_int;
+  last_sent_ = now;
+}
+
+/// Sends at once, or as soon as the last advert is kAnswerDistance ago.
+void VirtualRouter::answer(Time now, Effects& effects) noexcept {
+  const Time earliest = *last_sent_ + std::min(kAnswerDistance, parameters_.advert_int / 8);
+  if (now >= earliest) {
+    send_advert(now, effects);
+  } else {
+    advert_timer_ = std::min(*advert_timer_, earliest);
+  }
 }
 
 /// RFC 9568 §6.4.2: a backup goes by the interval that the master announces. Version 2 has but one.
@@ -225,7 +241,7 @@ void VirtualRouter::backup_received(const AdvertReceived& event, Time now, Effec
 void VirtualRouter::master_received(const AdvertReceived& event, Time now, Effects& effects) noexcept {
   if (event.priority == kPriorityStop) {
     effects.push({.kind = Kind::tell_priority_zero});
-    send_advert(now, effects);
+    answer(now, effects);
     return;
   }
   const bool equal = event.priority == effective_;
@@ -242,7 +258,10 @@ void VirtualRouter::master_received(const AdvertReceived& event, Time now, Effec
     return;
   }
   effects.push({.kind = Kind::tell_lower_priority, .priority = event.priority});
-  if (!parameters_.lower_prio_no_advert) send_advert(now, effects);
+  if (!parameters_.lower_prio_no_advert) answer(now, effects);
+  // One burst for each round of the other's adverts, however fast they come.
+  if (last_lower_burst_ && now - *last_lower_burst_ < parameters_.advert_int / 2) return;
+  last_lower_burst_ = now;
   effects.push({.kind = Kind::announce, .burst = Effect::Burst::lower_priority});
   set_second_burst(Effect::Burst::lower_priority, parameters_.lower_prio_announce_delay, now);
 }

@@ -190,6 +190,7 @@ class VirtualRouter {
   void give_up(Effects& effects) noexcept;
   void become_fault(Reason reason, Time now, Effects& effects) noexcept;
   void send_advert(Time now, Effects& effects) noexcept;
+  void answer(Time now, Effects& effects) noexcept;
   void adopt_interval(Duration interval, Effects& effects) noexcept;
   void set_second_burst(Effect::Burst burst, Duration delay, Time now) noexcept;
 
@@ -221,6 +222,7 @@ class VirtualRouter {
   std::optional<Time> advert_timer_{}, master_down_timer_{}, startup_timer_{};
   std::optional<Time> second_burst_timer_{}, refresh_timer_{};
   Effect::Burst second_burst_ = Effect::Burst::full;
+  std::optional<Time> last_sent_{}, last_lower_burst_{};
   /// Until then lower-priority adverts are obeyed; asks for no Timeout, and stays when it has passed.
   std::optional<Time> preempt_from_{};
 };

@@ -329,6 +329,7 @@ TEST_F(Master, Rfc9568_6_4_3_GivesWayToTheSamePriorityOfAHigherAddress) {
 
 TEST_F(Master, Rfc9568_6_4_3_AssertsItselfAgainstTheSamePriorityOfALowerAddress) {
   Router router = master();
+  router.wait(300ms).did();
   EXPECT_EQ(router.hear(100, 1s, false).did(), "tell lower 100, send 100, announce lower_priority");
 }
 
@@ -337,6 +338,25 @@ TEST_F(Master, Rfc9568_6_4_3_AnswersALowerPriorityAtOnce) {
   router.wait(300ms).did();
   EXPECT_EQ(router.hear(99).did(), "tell lower 99, send 100, announce lower_priority");
   EXPECT_EQ(router.next(), 1s);
+}
+
+TEST_F(Master, AnswersAFloodAtAPaceOfItsOwn) {
+  Router router = master({.announce_delay = 0s, .lower_prio_announce_delay = 0s});
+  for (int i = 0; i < 1'000; ++i) router.wait(1ms).hear(i % 2 == 0 ? 99 : 0);
+  const std::string did = router.did();
+  std::size_t sent = 0, bursts = 0;
+  for (std::size_t at = 0; (at = did.find("send", at)) != std::string::npos; ++at) ++sent;
+  for (std::size_t at = 0; (at = did.find("announce", at)) != std::string::npos; ++at) ++bursts;
+  EXPECT_EQ(sent, 100U);
+  EXPECT_EQ(bursts, 2U);
+}
+
+TEST_F(Master, AnAnswerThatIsTooSoonIsGivenAMomentLater) {
+  Router router = master({.announce_delay = 0s});
+  router.wait(1s).did();
+  EXPECT_EQ(router.wait(4ms).hear(0).did(), "tell zero");
+  EXPECT_EQ(router.next(), 6ms);
+  EXPECT_EQ(router.wait(6ms).did(), "send 100");
 }
 
 TEST_F(Master, KeepalivedLowerPrioNoAdvertOnlyAnnounces) {
@@ -360,7 +380,7 @@ TEST_F(Master, Rfc9568_6_4_3_AdoptsTheIntervalOfWhomItGivesWayTo) {
 
 TEST_F(Master, OfTwoOwnersTheLowerAddressGivesWay) {
   Router router({.priority = 255, .start_as_master = true});
-  router.start().did();
+  router.start().wait(300ms).did();
   EXPECT_EQ(router.hear(255, 1s, false).did(), "tell lower 255, send 255, announce lower_priority");
   EXPECT_EQ(router.hear(255, 1s, true).did(), "tell higher 255, release, master -> backup (equal)");
   EXPECT_EQ(router.next(), router->master_down()) << "and does not come back at once";
@@ -379,7 +399,7 @@ TEST_F(Master, KeepalivedRefreshesAnnouncements) {
 
 TEST_F(Master, AnnouncesAgainAfterALowerPriorityAdvert) {
   Router router = master({.advert_int = 10s, .announce_delay = 0s, .lower_prio_announce_delay = 2s});
-  router.hear(50).did();
+  router.wait(100ms).hear(50).did();
   EXPECT_EQ(router.wait(2s).did(), "announce lower_priority");
 }
 
