@@ -10,6 +10,7 @@
 
 #include "config/build_check.h"
 #include "config/build_server.h"
+#include "config/build_vrrp.h"
 #include "config/cpu_list.h"
 #include "config/names.h"
 #include "config/section.h"
@@ -38,6 +39,9 @@ class Builder {
     read_common(section, defaults);
     for (const Section& service : root.elements("services")) {
       config.services.push_back(build_service(service, defaults));
+    }
+    for (const Section& instance : root.elements("vrrp")) {
+      config.vrrp.push_back(build_vrrp(instance, reader_));
     }
     return config;
   }

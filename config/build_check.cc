@@ -185,13 +185,7 @@ void read_file_name(const Section& section, std::string_view key, FileAccess acc
                     SectionReader& reader) {
   const auto word = SectionReader::text(section, key);
   if (!word) return;
-  const std::string where = pointer(section.path, key);
-  if (!word->starts_with('/') || word->find('\0') != std::string::npos) {
-    return reader.refuse(where, in_quotes(*word) + " is not an absolute path: it begins with /");
-  }
-  out = *word;
-  if (reader.named_files() == NamedFiles::trusted) return;
-  if (auto fault = file_fault(*word, access); !fault.empty()) reader.refuse(where, std::move(fault));
+  if (reader.names_file(*word, pointer(section.path, key), access)) out = *word;
 }
 
 void read_http(const Section& section, CheckHttp& out, SectionReader& reader) {

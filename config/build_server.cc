@@ -29,15 +29,15 @@ void refuse_observe(const Section& section, const std::string& check_type, Secti
 
 }  // namespace
 
-void read_object_name(const Section& section, std::string& out, SectionReader& reader) {
-  out = SectionReader::text(section, "name").value_or("");
+void read_object_name(const Section& section, std::string& out, SectionReader& reader, std::string_view key) {
+  out = SectionReader::text(section, key).value_or("");
   const bool good = std::ranges::all_of(out, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            std::string_view("-_.:").find(c) != std::string_view::npos;
   });
   if (!good) {
     reader.refuse(
-        pointer(section.path, "name"),
+        pointer(section.path, key),
         in_quotes(out) + " has a character that names do not have (allowed: letters, digits and - _ . :)");
   }
 }

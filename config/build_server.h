@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "config/build_check.h"
 #include "config/model.h"
 #include "config/section.h"
@@ -28,6 +31,7 @@ void check_server_settings(const Section& service, const ServerDraft& draft,
                            const std::vector<Server>& servers, SectionReader& reader);
 
 /// Names go into logs, metrics and command lines, so their characters are those that HAProxy allows.
-void read_object_name(const Section& section, std::string& out, SectionReader& reader);
+void read_object_name(const Section& section, std::string& out, SectionReader& reader,
+                      std::string_view key = "name");
 
 }  // namespace sluice::config

@@ -22,9 +22,9 @@ struct Change {
 /// `service "web" added: 192.0.2.10:80/tcp, 3 servers`.
 [[nodiscard]] std::string to_string(const Change& change);
 
-/// Global settings first, then dataplane, then ports, then services with their servers, in the order of the
-/// newer configuration; what was removed comes last of its kind. Of a service that came or went, its servers
-/// are not listed one by one.
+/// Global settings first, then dataplane, then ports, then services with their servers, then VRRP instances,
+/// in the order of the newer configuration; what was removed comes last of its kind. Of a service that came
+/// or went, its servers are not listed one by one.
 [[nodiscard]] std::vector<Change> diff(const Config& from, const Config& to);
 
 /// The same for what dp runs; generations are not compared.

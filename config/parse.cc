@@ -14,6 +14,7 @@
 #include <json/json.h>
 
 #include "config/build.h"
+#include "config/build_vrrp.h"
 #include "config/schema_check.h"
 #include "config/source_map.h"
 #include "config/subject.h"
@@ -185,6 +186,7 @@ Parsed parse_config(std::string_view text, NamedFiles named_files) {
   check_schema(root, problems);
   parsed.config = build_config(root, problems, named_files);
   validate(parsed.config, problems);
+  carry_local_addresses(parsed.config);
   for (const Problem& problem : problems.all()) {
     parsed.diagnostics.push_back(to_diagnostic(problem, root, map, text));
   }

@@ -1,5 +1,7 @@
 #include "config/section.h"
 
+#include <utility>
+
 #include "config/duration.h"
 #include "config/host_address.h"
 #include "config/suggest.h"
@@ -25,14 +27,6 @@ std::optional<Milliseconds> SectionReader::duration_of(const Section& section, s
   return std::nullopt;
 }
 
-void SectionReader::read_duration_or_none(const Section& section, std::string_view key, Milliseconds& out) {
-  if (text(section, key) == "0s") {
-    out = Milliseconds(0);
-  } else {
-    read_duration(section, key, out);
-  }
-}
-
 void SectionReader::read_address(const Json::Value& value, const std::string& path, base::IpAddress& out) {
   if (!value.isString()) return;
   const auto address = base::IpAddress::parse(value.asString());
@@ -54,6 +48,16 @@ void SectionReader::read_host(const Section& section, std::string_view key,
     return refuse(path, address->to_string() + " " + std::string(fault));
   }
   out = *address;
+}
+
+bool SectionReader::names_file(const std::string& word, const std::string& path, FileAccess access) {
+  if (!word.starts_with('/') || word.find('\0') != std::string::npos) {
+    refuse(path, in_quotes(word) + " is not an absolute path: it begins with /");
+    return false;
+  }
+  if (named_files_ == NamedFiles::trusted) return true;
+  if (auto fault = file_fault(word, access); !fault.empty()) refuse(path, std::move(fault));
+  return true;
 }
 
 }  // namespace sluice::config

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,6 @@ class SectionReader {
  public:
   SectionReader(ProblemList& problems, NamedFiles named_files)
       : problems_(problems), named_files_(named_files) {}
-  [[nodiscard]] NamedFiles named_files() const noexcept { return named_files_; }
 
   void refuse(std::string path, std::string text, std::vector<std::string> depends = {}) {
     problems_.add({.path = std::move(path), .text = std::move(text), .depends = std::move(depends)});
@@ -62,8 +62,13 @@ class SectionReader {
   template <typename T>
   static void read_number(const Section& section, std::string_view key, T& out) {
     const Json::Value* member = section.find(key);
-    if (member == nullptr || !member->isUInt64()) return;
-    if (member->asUInt64() <= std::numeric_limits<T>::max()) out = static_cast<T>(member->asUInt64());
+    if (member == nullptr) return;
+    if constexpr (std::is_signed_v<T>) {
+      if (member->isInt64() && std::in_range<T>(member->asInt64())) out = static_cast<T>(member->asInt64());
+    } else {
+      if (member->isUInt64() && std::in_range<T>(member->asUInt64()))
+        out = static_cast<T>(member->asUInt64());
+    }
   }
 
   static void read_flag(const Section& section, std::string_view key, bool& out) {
@@ -84,11 +89,22 @@ class SectionReader {
     if (const auto duration = duration_of(section, key)) out = *duration;
   }
   /// As read_duration(); "0s" means none.
-  void read_duration_or_none(const Section& section, std::string_view key, Milliseconds& out);
+  template <typename Out>
+  void read_duration_or_none(const Section& section, std::string_view key, Out& out) {
+    if (text(section, key) == "0s") {
+      out = Milliseconds(0);
+    } else {
+      read_duration(section, key, out);
+    }
+  }
 
   void read_address(const Json::Value& value, const std::string& path, base::IpAddress& out);
   /// An address that packets can be sent to.
   void read_host(const Section& section, std::string_view key, std::optional<base::IpAddress>& out);
+
+  /// Whether `word`, the value at `path`, is an absolute path; if not, it is refused. With
+  /// NamedFiles::checked so is a file that cannot be used so.
+  [[nodiscard]] bool names_file(const std::string& word, const std::string& path, FileAccess access);
 
  private:
   [[nodiscard]] std::optional<Milliseconds> duration_of(const Section& section, std::string_view key);

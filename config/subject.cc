@@ -79,13 +79,14 @@ Subject subject_of(const Json::Value& root, std::string_view path, bool about_ke
     const std::size_t sections = about_key || keys.size() == 1 ? keys.size() : keys.size() - 1;
     return {joined(keys.first(sections)), joined(keys.subspan(sections))};
   }
-  if ((top != "ports" && top != "services") || keys.size() < 2) return {"configuration", joined(keys)};
+  if ((top != "ports" && top != "services" && top != "vrrp") || keys.size() < 2)
+    return {"configuration", joined(keys)};
 
   const Keys outer = keys.first(2);
   const std::string outer_name = name_of_element(follow(root, outer));
   const bool is_server = top == "services" && keys.size() >= 4 && keys[2] == "servers";
   if (!is_server) {
-    const std::string kind = top == "ports" ? "port " : "service ";
+    const std::string kind = top == "ports" ? "port " : top == "vrrp" ? "vrrp instance " : "service ";
     return {outer_name.empty() ? joined(outer) : kind + in_quotes(outer_name), joined(keys.subspan(2))};
   }
   const std::string name = name_of_element(follow(root, keys.first(4)));

@@ -9,9 +9,11 @@
 #include <utility>
 
 #include "config/host_address.h"
+#include "config/interface_name.h"
 #include "config/names.h"
 #include "config/source_map.h"
 #include "config/suggest.h"
+#include "config/validate_vrrp.h"
 
 namespace sluice::config {
 namespace {
@@ -21,19 +23,6 @@ using base::IpAddress;
 
 std::string_view family_name(const IpAddress& address) {
   return address.is_v4() ? "IPv4" : "IPv6";
-}
-
-/// Why the kernel would not take this name for an interface; empty when it would.
-std::string interface_fault(std::string_view name) {
-  if (name.empty()) return "is empty";
-  if (name.size() > 15) return in_quotes(name) + " is longer than the 15 characters of an interface name";
-  if (name == "." || name == "..") return in_quotes(name) + " cannot be the name of an interface";
-  const bool bad = std::ranges::any_of(name, [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return c == '/' || c == ':' || std::isspace(byte) != 0 || std::iscntrl(byte) != 0;
-  });
-  if (bad) return in_quotes(name) + " has a character that interface names do not have (/, : or a space)";
-  return {};
 }
 
 bool is_interface(const Port& port) {
@@ -262,6 +251,7 @@ class Rules {
 
 void validate(const Config& config, ProblemList& problems) {
   Rules(config, problems).check();
+  validate_vrrp(config, problems);
 }
 
 }  // namespace sluice::config

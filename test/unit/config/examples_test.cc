@@ -48,7 +48,7 @@ Json::Value schema() {
 
 TEST(Examples, AreAllValid) {
   const auto files = example_files();
-  EXPECT_GE(files.size(), 8U);
+  EXPECT_GE(files.size(), 9U);
   for (const fs::path& file : files) {
     const auto config = load_file(file, NamedFiles::trusted);
     EXPECT_TRUE(config) << config.error().message;
@@ -151,6 +151,7 @@ TEST(Schema, KnowsTheSameNamesAsTheCode) {
   expect_enum<Protocol>(definitions["service"]["properties"]["protocol"]);
   expect_enum<Hugepages>(definitions["dataplane"]["properties"]["hugepages"]);
   expect_enum<SynOverflow>(definitions["dataplane"]["properties"]["syn_overflow"]);
+  expect_enum<VrrpStart>(definitions["vrrp_instance"]["properties"]["state"]);
   expect_enum<IdlePolicy>(definitions["dataplane"]["properties"]["idle"]);
 }
 

@@ -60,6 +60,17 @@ inline std::string global(const std::string& inner) {
   return around("\n\"global\":{" + inner + "},", "");
 }
 
+/// The whole of one instance, whose keys `more` adds to.
+inline std::string instance(const std::string& more, const std::string& name = "VI_1",
+                            const std::string& addresses = R"("192.0.2.10/24")", int id = 61) {
+  return R"({"name":")" + name + R"(","interface":"lan","virtual_router_id":)" + std::to_string(id) +
+         R"(,"addresses":[)" + addresses + "]" + more + "}";
+}
+/// Instances in the second line.
+inline std::string vrrp(const std::string& instances, const std::string& services = "") {
+  return around("\n\"vrrp\":[" + instances + "],", services);
+}
+
 /// Wrong.IsToldInFull (parse_test.cc) runs all rows, wherever they are instantiated.
 class Wrong : public testing::TestWithParam<Row> {};
 
