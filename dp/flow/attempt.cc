@@ -38,8 +38,12 @@ void attempt_answered(const Flow<F>& flow, FlowDetail& detail, bool opens, Worke
 template <Family F>
 bool attempt_failed(std::uint32_t number, Failure how, const Snapshot& snapshot, WorkerState& worker,
                     base::Tick now) noexcept {
-  const std::uint16_t server = worker.flows<F>().flow(number).server_slot;
-  count(how, server, worker);
+  Flow<F>& flow = worker.flows<F>().flow(number);
+  const std::uint16_t server = flow.server_slot;
+  if ((flow.flags & Flow<F>::kAttemptFailed) == 0) {
+    flow.flags |= Flow<F>::kAttemptFailed;
+    count(how, server, worker);
+  }
   FlowDetail& detail = worker.flows<F>().detail(number);
   if (detail.syn == kNoIndex) return false;
   const std::uint16_t syn = std::exchange(detail.syn, kNoIndex);

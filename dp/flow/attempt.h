@@ -13,8 +13,9 @@ namespace sluice::dp {
 template <base::Family F>
 void attempt_answered(const Flow<F>& flow, FlowDetail& detail, bool opens, WorkerState& worker) noexcept;
 
-/// Accounts for a failure. True: the SYN is tried again, and this flow is gone; the client must not hear of
-/// it. False: there is no copy of the SYN left, and the flow is as it was.
+/// Accounts for a failure, once for each attempt, whatever else is heard of it. True: the SYN is tried again,
+/// and this flow is gone; the client must not hear of it. False: there is no copy of the SYN left, and the
+/// flow goes on as it was.
 template <base::Family F>
 [[nodiscard]] bool attempt_failed(std::uint32_t flow, Failure how, const Snapshot& snapshot,
                                   WorkerState& worker, base::Tick now) noexcept;

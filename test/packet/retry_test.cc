@@ -168,6 +168,49 @@ TYPED_TEST(Retry, SynThatWaitsForALinkAddressGoesElsewhereWhenThereIsNone) {
   c.finish_handshake();
 }
 
+TYPED_TEST(Retry, AttemptFailsOnceHoweverOftenThatIsSaid) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const std::uint16_t retries : {std::uint16_t{0}, std::uint16_t{1}}) {
+    Balancer::Options options;
+    options.limits.rst_per_second = 1;  // the client of the last attempt cannot be told
+    Balancer b(options);
+    b.configure({patient<F>(1, retries)});
+    ASSERT_TRUE(b.worker().resets.take(b.now()));
+    Connection<F> c(b, 0, kClientPort);
+    Outcome syn = c.client(SYN);
+    ASSERT_TRUE(syn.forwarded());
+    if (retries != 0) {
+      ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+      b.advance(1'000, 1'000);
+      syn = again(b);
+      ASSERT_TRUE(syn.forwarded());
+      c.reached(syn.seen(), Connection<F>::kClientIsn);
+      while (b.worker().resets.take(b.now())) {
+      }
+    }
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(b.send(unreachable<F>(syn.out), {0, 0, 0}).forwarded());
+    EXPECT_EQ(handshakes(b, "s0").unreachable, 1U) << "four errors about one SYN";
+    b.advance(6'000, 100);
+    EXPECT_EQ(b.flows(), 0U);
+    EXPECT_EQ(handshakes(b, "s0").unanswered, 0U) << "that it could not be reached is known";
+    EXPECT_EQ(b.counts("web", "s0").failed, 1U + retries);
+    EXPECT_EQ(failures_in_row(b, "s0"), 1U + retries);
+  }
+}
+
+TYPED_TEST(Retry, RefusalAfterAnErrorIsNoSecondFailure) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(1, 0)});
+  Connection<F> c(b, 0, kClientPort);
+  const Outcome syn = c.client(SYN);
+  ASSERT_TRUE(syn.forwarded());
+  EXPECT_TRUE(b.send(unreachable<F>(syn.out), {0, 0, 0}).forwarded());
+  EXPECT_TRUE(c.server(RST | ACK).forwarded());
+  EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.unreachable = 1}));
+  EXPECT_EQ(failures_in_row(b, "s0"), 1U);
+}
+
 TYPED_TEST(Retry, ErrorsThatSayNothingOfTheSynArePassedOn) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;
