@@ -147,7 +147,7 @@ TYPED_TEST(Retry, ServerWhoseHostIsGoneIsPassedOver) {
     const auto last = b.take_stored();
     ASSERT_EQ(last.size(), 3U) << "four attempts in all";
     EXPECT_TRUE(last[2].reflected()) << "then the client is told";
-    EXPECT_EQ(last[2].seen().icmp_type, F == Family::v4 ? 3 : 1);
+    EXPECT_EQ(last[2].seen().flags, RST | ACK);
   }
 }
 
@@ -209,6 +209,38 @@ TYPED_TEST(Retry, RefusalAfterAnErrorIsNoSecondFailure) {
   EXPECT_TRUE(c.server(RST | ACK).forwarded());
   EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.unreachable = 1}));
   EXPECT_EQ(failures_in_row(b, "s0"), 1U);
+}
+
+TYPED_TEST(Retry, LastAttemptAtAHostThatIsGoneEndsAtOnce) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const std::uint16_t retries : {std::uint16_t{0}, std::uint16_t{1}}) {
+    Balancer b;
+    b.configure({patient<F>(2, retries)});
+    b.set_state(Balancer::kFirstServer, dp::AdjacencyState::failed);
+    b.set_state(Balancer::kFirstServer + 1, dp::AdjacencyState::failed);
+    Connection<F> c(b, 0, kClientPort);
+    Outcome last = c.client(SYN);
+    if (retries != 0) {
+      EXPECT_TRUE(last.dropped(DropReason::retried));
+      last = again(b);
+      ASSERT_TRUE(last.reflected()) << last;
+      EXPECT_EQ(last.seen().flags, RST | ACK) << "in words that end its connection";
+      EXPECT_EQ(last.seen().ack, Connection<F>::kClientIsn + 1);
+    } else {
+      ASSERT_TRUE(last.reflected()) << last;
+      EXPECT_EQ(last.seen().icmp_type, F == Family::v4 ? 3 : 1);
+    }
+    EXPECT_EQ(last.reason, DropReason::neighbour_failed);
+    EXPECT_EQ(b.flows(), 0U);
+    EXPECT_EQ(b.load().open.taken(), 0U) << "keeps no place";
+    b.advance(6'000, 100);
+    EXPECT_EQ(b.take_own().size(), 0U);
+    for (const char* server : {"s0", "s1"}) {
+      EXPECT_EQ(handshakes(b, server).unanswered, 0U);
+      EXPECT_LE(handshakes(b, server).unreachable, 1U);
+    }
+    EXPECT_EQ(handshakes(b, "s0").unreachable + handshakes(b, "s1").unreachable, 1U + retries);
+  }
 }
 
 TYPED_TEST(Retry, ErrorsThatSayNothingOfTheSynArePassedOn) {
