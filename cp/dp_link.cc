@@ -32,7 +32,8 @@ DpLink::DpLink(const asio::any_io_executor& executor, std::filesystem::path sock
       controller_(controller),
       wake_(executor, asio::steady_timer::time_point::max()),
       pause_(executor),
-      met_(executor, asio::steady_timer::time_point::max()) {}
+      met_(executor, asio::steady_timer::time_point::max()),
+      told_(executor, asio::steady_timer::time_point::max()) {}
 
 asio::awaitable<void> DpLink::run() {
   for (;;) {
@@ -47,6 +48,7 @@ asio::awaitable<void> DpLink::run() {
             lost.code, fmt::format("the connection to the data plane was lost meanwhile: {}", lost.message)});
       }
       set_trouble(fmt::format("connection to the data plane lost: {}", lost.message));
+      tell_waiting();
     } else {
       set_trouble(fmt::format("the data plane is not there: {}", socket.error().message));
     }
@@ -97,6 +99,16 @@ asio::awaitable<void> DpLink::met() {
 void DpLink::set_met() {
   has_met_ = true;
   met_.cancel();
+}
+
+asio::awaitable<bool> DpLink::caught_up(std::chrono::milliseconds timeout) {
+  const std::uint64_t wanted = controller_.desired().generation;
+  asio::steady_timer patience(told_.get_executor(), timeout);
+  while (connected_ && controller_.acknowledged() < wanted) {
+    const auto first = co_await (told_.async_wait(kAsTuple) || patience.async_wait(kAsTuple));
+    if (first.index() == 1 || (connected_ && !trouble_.empty())) break;
+  }
+  co_return connected_&& controller_.acknowledged() >= wanted;
 }
 
 asio::awaitable<base::Result<bool>> DpLink::change_config(config::Config config) {
@@ -177,6 +189,7 @@ asio::awaitable<base::Result<void>> DpLink::push(LineSocket& socket) {
   if (!answer) co_return answer.error();
   if (*answer && **answer == wanted) {
     controller_.acknowledge(wanted);
+    tell_waiting();
     base::log::debug("data plane runs generation {}", wanted);
     co_return base::Result<void>{};
   }
@@ -184,6 +197,7 @@ asio::awaitable<base::Result<void>> DpLink::push(LineSocket& socket) {
   set_trouble(*answer
                   ? fmt::format("the data plane acknowledged generation {} in place of {}", **answer, wanted)
                   : fmt::format("the data plane refused generation {}: {}", wanted, answer->error().message));
+  tell_waiting();
   pause_.expires_after(kRefusedRetry);
   co_await (pause_.async_wait(kAsTuple) || wake_.async_wait(kAsTuple));
   co_return base::Result<void>{};

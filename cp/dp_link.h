@@ -42,6 +42,10 @@ class DpLink {
   /// Returns once it is known what the data plane runs, or that it is not there.
   boost::asio::awaitable<void> met();
 
+  /// Returns true once the data plane's workers run what the controller wants now, or something newer; false
+  /// when it is not there, refuses it, or has not got so far within `timeout`.
+  boost::asio::awaitable<bool> caught_up(std::chrono::milliseconds timeout);
+
   /// Gives the controller another configuration, the data plane first: what that refuses leaves everything as
   /// it was. True: the data plane runs it. False: it is not there, and gets it when it comes. Error: the
   /// sentence with which it refused. One at a time.
@@ -85,6 +89,8 @@ class DpLink {
   boost::asio::awaitable<base::Result<void>> attempt(LineSocket& socket);
   void finish(base::Result<bool> outcome);
   void set_met();
+  /// Those who wait for the data plane to catch up look again.
+  void tell_waiting() { told_.cancel(); }
   void set_trouble(std::string sentence);
 
   std::filesystem::path socket_path_;
@@ -92,6 +98,7 @@ class DpLink {
   boost::asio::steady_timer wake_;   ///< cancelled by wake(); never expires by itself
   boost::asio::steady_timer pause_;  ///< between attempts
   boost::asio::steady_timer met_;    ///< cancelled by set_met(); never expires by itself
+  boost::asio::steady_timer told_;   ///< cancelled at each answer to push(); never expires by itself
   bool has_met_ = false;
   bool connected_ = false;
   bool doubted_ = false;    ///< what it runs is to be asked again

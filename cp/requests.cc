@@ -20,6 +20,8 @@ using namespace std::chrono_literals;
 /// Counters come at once; a list of many flows takes a while to write.
 constexpr auto kReportAnswer = 2s;
 constexpr auto kFlowsAnswer = 20s;
+/// Within this the data plane does what an operator wants; a working one needs some milliseconds.
+constexpr auto kTakenUp = 2s;
 /// Everybody may look, but nobody is to keep the control plane busy with lists of millions.
 constexpr std::uint32_t kFlowsForAll = 10'000;
 
@@ -85,7 +87,7 @@ std::string wish_text(const config::ServerRequest& request) {
 
 }  // namespace
 
-Requests::Requests(Controller& controller, const DpLink& link, Reload& reload, StateKeeper& keeper,
+Requests::Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper,
                    ProcessView process)
     : controller_(controller),
       link_(link),
@@ -103,7 +105,9 @@ asio::awaitable<std::string> Requests::answer(config::CpRequest request, Access 
     co_return config::encode_error_reply(
         "this socket is for looking only (\"show\", \"wait\"); changes are asked for on cp.sock");
   }
-  if (const auto* wish = std::get_if<config::ServerRequest>(&request)) co_return change(*wish, asker);
+  if (const auto* wish = std::get_if<config::ServerRequest>(&request)) {
+    co_return co_await change(*wish, std::move(asker));
+  }
   if (auto* which = std::get_if<config::KillRequest>(&request))
     co_return co_await kill(std::move(*which), std::move(asker));
   if (std::holds_alternative<config::ReloadRequest>(request)) co_return co_await reload(std::move(asker));
@@ -143,11 +147,11 @@ asio::awaitable<std::string> Requests::show(config::ShowRequest request) const {
   co_return reply(from_report(request, controller_, *report));
 }
 
-std::string Requests::change(const config::ServerRequest& request, const std::string& asker) {
+asio::awaitable<std::string> Requests::change(config::ServerRequest request, std::string asker) {
   const auto service = find_service(controller_.config(), request.service);
-  if (!service) return config::encode_error_reply(service.error().message);
+  if (!service) co_return config::encode_error_reply(service.error().message);
   const auto servers = find_servers(**service, request.server);
-  if (!servers) return config::encode_error_reply(servers.error().message);
+  if (!servers) co_return config::encode_error_reply(servers.error().message);
   base::log::info("cp.sock: {}: {}", asker, wish_text(request));
   std::string done, refused;
   for (const config::Server* server : *servers) {
@@ -164,9 +168,15 @@ std::string Requests::change(const config::ServerRequest& request, const std::st
   }
   keeper_.save();
   if (!refused.empty())
-    return config::encode_error_reply(done.empty() ? refused : fmt::format("{}\n{}", done, refused));
-  if (!link_.connected()) done += "\nThe data plane is not there; it is told as soon as it is back.";
-  return config::encode_done_reply(done);
+    co_return config::encode_error_reply(done.empty() ? refused : fmt::format("{}\n{}", done, refused));
+  const bool taken_up = co_await link_.caught_up(kTakenUp);
+  if (!taken_up && link_.connected()) {
+    done += fmt::format("\nThe data plane does not do it yet{}{}; it is told until it does.",
+                        link_.trouble().empty() ? "" : ": ", link_.trouble());
+  } else if (!taken_up) {
+    done += "\nThe data plane is not there; it is told as soon as it is back.";
+  }
+  co_return config::encode_done_reply(done);
 }
 
 asio::awaitable<std::string> Requests::kill(config::KillRequest request, std::string asker) const {

@@ -84,6 +84,28 @@ TEST_F(RequestsTest, WhatTheOperatorWantsReachesTheDataPlane) {
   EXPECT_THAT(log(), HasSubstr("cp.sock: uid " + std::to_string(::getuid())));
 }
 
+/// What an operator does next, he does to a server that gets no new connection any more.
+TEST_F(RequestsTest, WhatIsAnsweredIsDoneAlready) {
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_THAT(command("a", ServerAction::drain), HasSubstr(R"("ok":true)"));
+    ASSERT_EQ(weight(0), 0U) << "round " << round;
+    EXPECT_THAT(command("a", ServerAction::ready), HasSubstr(R"("ok":true)"));
+    ASSERT_EQ(weight(0), 1600U) << "round " << round;
+  }
+}
+
+TEST_F(RequestsTest, WhatTheDataPlaneDoesNotDoIsSaid) {
+  dp_->refuse(true);
+  EXPECT_THAT(command("a", ServerAction::drain),
+              AllOf(HasSubstr(R"("ok":true)"), HasSubstr("does not do it yet"), HasSubstr("it has no room")));
+  dp_->refuse(false);
+  EXPECT_TRUE(eventually([&] { return weight(0) == 0; })) << log();
+  dp_.reset();
+  EXPECT_TRUE(eventually([&] {
+    return command("a", ServerAction::ready).find("not there") != std::string::npos;
+  })) << log();
+}
+
 TEST_F(RequestsTest, AStarMeansAllServersOfTheService) {
   EXPECT_THAT(command("*", ServerAction::maint), AllOf(HasSubstr("web/a"), HasSubstr("web/b")));
   EXPECT_TRUE(eventually([&] { return weight(0) == 0 && weight(1) == 0; })) << log();
