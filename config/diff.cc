@@ -163,7 +163,7 @@ void compare(Members& members, const ForwardingServer& from, const ForwardingSer
       .add("weight", from.weight, to.weight)
       .add("maxconn", from.maxconn, to.maxconn)
       .add("maxqueue", from.maxqueue, to.maxqueue)
-      .add("shutdown_sessions", from.shutdown_sessions, to.shutdown_sessions);
+      .add("shutdowns", from.shutdowns, to.shutdowns);
 }
 
 /// Service and ForwardingService, whose members bear the same names.

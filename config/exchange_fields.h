@@ -29,7 +29,7 @@ void fields(auto& v, Like<ForwardingServer> auto& server) {
   v.required("weight", server.weight);
   v.optional("maxconn", server.maxconn);
   v.optional("maxqueue", server.maxqueue);
-  v.optional("shutdown_sessions", server.shutdown_sessions);
+  v.optional("shutdowns", server.shutdowns);
 }
 
 void fields(auto& v, Like<ForwardingService> auto& service) {

@@ -56,6 +56,19 @@ void mind_silence(std::uint16_t server, const FlowDetail& detail, const Service&
   syn.silent[syn.silent_count++] = {server, load.holder.load(std::memory_order_relaxed)};
 }
 
+/// Ends the flow of an attempt, and gives its SYN to the next. False: there is none.
+template <Family F>
+bool try_again(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+  FlowDetail& detail = worker.flows<F>().detail(number);
+  if (!has_attempts_left(detail, worker)) return false;
+  const std::uint16_t server = worker.flows<F>().flow(number).server_slot;
+  const std::uint16_t syn = std::exchange(detail.syn, kNoIndex);
+  worker.syns.unbind(syn);
+  end_flow<F>(number, snapshot, worker, now);
+  retry(syn, server, *snapshot.services, worker, now);
+  return true;
+}
+
 /// RFC 6554 §3.1, RFC 8883 §2.1: an error in the source routing header.
 constexpr std::uint8_t kCodeRoutingHeader = 7;
 
@@ -102,12 +115,14 @@ bool attempt_failed(std::uint32_t number, Failure how, const Snapshot& snapshot,
     }
   }
   if (how == Failure::refused) blame_silent(detail, server, worker);
-  if (!has_attempts_left(detail, worker)) return false;
-  const std::uint16_t syn = std::exchange(detail.syn, kNoIndex);
-  worker.syns.unbind(syn);
-  end_flow<F>(number, snapshot, worker, now);
-  retry(syn, server, *snapshot.services, worker, now);
-  return true;
+  return try_again<F>(number, snapshot, worker, now);
+}
+
+template <Family F>
+bool withdraw_attempt(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
+                      base::Tick now) noexcept {
+  return worker.flows<F>().flow(number).state == FlowState::syn_sent &&
+         try_again<F>(number, snapshot, worker, now);
 }
 
 template <Family F>
@@ -129,6 +144,8 @@ template bool attempt_failed<Family::v4>(std::uint32_t, Failure, const Snapshot&
                                          base::Tick) noexcept;
 template bool attempt_failed<Family::v6>(std::uint32_t, Failure, const Snapshot&, WorkerState&,
                                          base::Tick) noexcept;
+template bool withdraw_attempt<Family::v4>(std::uint32_t, const Snapshot&, WorkerState&, base::Tick) noexcept;
+template bool withdraw_attempt<Family::v6>(std::uint32_t, const Snapshot&, WorkerState&, base::Tick) noexcept;
 template bool says_unreachable<Family::v4>(const Packet&, const FlowDetail&) noexcept;
 template bool says_unreachable<Family::v6>(const Packet&, const FlowDetail&) noexcept;
 

@@ -44,6 +44,13 @@ template <base::Family F>
 [[nodiscard]] bool attempt_failed(std::uint32_t flow, Failure how, const Snapshot& snapshot,
                                   WorkerState& worker, base::Tick now) noexcept;
 
+/// The server is not to be waited for any longer, whatever it might yet have answered; that is no failure of
+/// it. True: the SYN is tried again, elsewhere if possible, and this flow is gone. False: there are no
+/// attempts left, or the flow has got beyond them; it is as it was.
+template <base::Family F>
+[[nodiscard]] bool withdraw_attempt(std::uint32_t flow, const Snapshot& snapshot, WorkerState& worker,
+                                    base::Tick now) noexcept;
+
 /// Whether an ICMP error says that the server cannot be reached by the very SYN of this flow: it quotes its
 /// sequence number, which nobody else knows (RFC 5927 §4.1). Pre: packet.meta.icmp_error.
 template <base::Family F>

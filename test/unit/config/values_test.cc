@@ -169,11 +169,11 @@ TEST(Diff, OfForwardingStatesLooksPastTheGeneration) {
   limited.maxconn = 5;
   limited.services[0].servers[0].maxconn = 3;
   limited.services[0].servers[0].maxqueue = 2;
-  limited.services[0].servers[0].shutdown_sessions = true;
+  limited.services[0].servers[0].shutdowns = 2;
   EXPECT_THAT(texts(diff(full, limited)),
               ElementsAre("global changed: maxconn 0 -> 5",
                           R"(server "web/s1" changed: maxconn 0 -> 3, maxqueue 0 -> 2, )"
-                          R"(shutdown_sessions false -> true)"));
+                          R"(shutdowns 0 -> 2)"));
 }
 
 TEST(Forwarding, CarriesEverythingThatDpNeeds) {
