@@ -118,7 +118,7 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     process.version = SLUICE_VERSION;
     process.config_file = config_name;
     process.pid = static_cast<std::uint64_t>(::getpid());
-    Requests requests(controller, link, reload, keeper, std::move(process));
+    Requests requests(controller, link, reload, keeper, checks.lateness(), std::move(process));
 
     asio::co_spawn(io, link.run(), rethrow);
     asio::co_spawn(io, log.run(), rethrow);

@@ -88,11 +88,12 @@ std::string wish_text(const config::ServerRequest& request) {
 }  // namespace
 
 Requests::Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper,
-                   ProcessView process)
+                   const Lateness& lateness, ProcessView process)
     : controller_(controller),
       link_(link),
       reload_(reload),
       keeper_(keeper),
+      lateness_(lateness),
       process_(std::move(process)),
       started_(std::chrono::steady_clock::now()) {}
 
@@ -131,9 +132,11 @@ asio::awaitable<std::string> Requests::show(config::ShowRequest request) const {
   if (request.what == ShowWhat::info) {
     // Answered without a data plane, too: it is asked when something is wrong.
     ProcessView process = process_;
-    const auto uptime = std::chrono::steady_clock::now() - started_;
+    const TimePoint now = std::chrono::steady_clock::now();
+    const auto uptime = now - started_;
     process.uptime_ms =
         static_cast<std::uint64_t>(std::chrono::duration_cast<config::Milliseconds>(uptime).count());
+    process.checks = lateness_.summary(now);
     process.data_plane_connected = link_.connected();
     process.data_plane_trouble = report ? link_.trouble() : report.error().message;
     co_return reply(info_json(controller_, process, report ? &*report : nullptr));

@@ -8,6 +8,7 @@
 #include "config/wire.h"
 #include "cp/controller.h"
 #include "cp/dp_link.h"
+#include "cp/lateness.h"
 #include "cp/reload.h"
 #include "cp/show.h"
 #include "cp/state_keeper.h"
@@ -22,11 +23,12 @@ enum class Access : std::uint8_t { admin, read_only };
 /// What an operator asked for is in the state file, and the data plane does it, before the reply says that it
 /// is done: after "server drain" no further connection goes there.
 ///
-/// Thread: the io_context's one. Controller, link, reload and keeper must outlive it.
+/// Thread: the io_context's one. All that it is given must outlive it.
 class Requests {
  public:
   /// `process`: version, config_file, pid; the rest is filled in.
-  Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper, ProcessView process);
+  Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper,
+           const Lateness& lateness, ProcessView process);
 
   /// The reply line to one request; whatever fails is an error reply. `asker`: who stands in the log for what
   /// is changed, e.g. "uid 0". Pre: it is not "wait".
@@ -42,6 +44,7 @@ class Requests {
   DpLink& link_;
   Reload& reload_;
   StateKeeper& keeper_;
+  const Lateness& lateness_;
   ProcessView process_;
   TimePoint started_;
 };
