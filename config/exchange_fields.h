@@ -217,6 +217,11 @@ void fields(auto& v, Like<ServerRequest> auto& request) {
   v.optional("percent", request.percent);
 }
 
+void fields(auto& v, Like<ServerName> auto& server) {
+  v.required("service", server.service);
+  v.required("server", server.server);
+}
+
 void fields(auto& v, Like<WaitRequest> auto& request) {
   v.required("service", request.service);
   v.required("server", request.server);

@@ -66,6 +66,12 @@ void Controller::index() {
   }
 }
 
+std::shared_ptr<const Controller> Controller::copy() const {
+  auto copied = std::make_shared<Controller>(*this);
+  copied->on_change_ = nullptr;
+  return copied;
+}
+
 auto Controller::shared_part(const ServiceState& service) noexcept {
   return std::tuple(service.usable.active > 0, service.usable.backup > 0, service.first_backup,
                     service.eligible_active > 0, service.backups_ended);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -35,6 +36,9 @@ namespace sluice::cp {
 class Controller {
  public:
   Controller(config::Config config, TimePoint now);
+
+  /// What is known now, for another thread to read; nobody is called from it.
+  [[nodiscard]] std::shared_ptr<const Controller> copy() const;
 
   /// `call` is called at the end of each member function that left something new in desired(), take_log(),
   /// take_hurried() or revision(). It must not call back into the controller's modifying members.

@@ -27,9 +27,10 @@ constexpr auto kAnswer = 10s;
 }  // namespace
 
 DpLink::DpLink(const asio::any_io_executor& executor, std::filesystem::path socket_path,
-               Controller& controller)
+               Controller& controller, SideThread& side)
     : socket_path_(std::move(socket_path)),
       controller_(controller),
+      side_(side),
       wake_(executor, asio::steady_timer::time_point::max()),
       pause_(executor),
       met_(executor, asio::steady_timer::time_point::max()),
@@ -175,7 +176,10 @@ asio::awaitable<base::Result<void>> DpLink::reconcile(LineSocket& socket) {
 asio::awaitable<base::Result<base::Result<std::uint64_t>>> DpLink::apply(LineSocket& socket,
                                                                          config::ForwardingState state) {
   using Outcome = base::Result<base::Result<std::uint64_t>>;
-  std::string request = config::encode_request(config::ApplyRequest{std::move(state)});
+  auto encode = [apply = config::DpRequest(config::ApplyRequest{std::move(state)})] {
+    return config::encode_request(apply);
+  };
+  std::string request = co_await side_.run(std::move(encode));
   const auto sent = co_await socket.write_line(std::move(request), kAnswer);
   if (!sent) co_return Outcome(sent.error());
   const auto line = co_await socket.read_line(kAnswer);
@@ -221,7 +225,8 @@ asio::awaitable<base::Result<T>> DpLink::query(config::DpRequest request, Decode
     co_return base::Error{line.error().code, fmt::format("the data plane (sluice-dp) does not answer: {}",
                                                          line.error().message)};
   }
-  auto value = decode(*line);
+  auto read = [decode, text = *line] { return decode(text); };
+  auto value = co_await side_.run(std::move(read));
   if (!value) {
     co_return base::Error{value.error().code,
                           fmt::format("the data plane (sluice-dp) answered: {}", value.error().message)};
@@ -229,9 +234,9 @@ asio::awaitable<base::Result<T>> DpLink::query(config::DpRequest request, Decode
   co_return value;
 }
 
-asio::awaitable<base::Result<config::DataplaneReport>> DpLink::report(
-    std::chrono::milliseconds timeout) const {
-  return query<config::DataplaneReport>(config::ReportRequest{}, &config::decode_report_reply, timeout);
+asio::awaitable<base::Result<config::DataplaneReport>> DpLink::report(std::chrono::milliseconds timeout,
+                                                                      config::ReportRequest request) const {
+  return query<config::DataplaneReport>(std::move(request), &config::decode_report_reply, timeout);
 }
 
 asio::awaitable<base::Result<config::FlowList>> DpLink::flows(const config::FlowFilter& filter,

@@ -15,6 +15,7 @@
 #include "config/wire.h"
 #include "cp/controller.h"
 #include "cp/line_socket.h"
+#include "cp/side_thread.h"
 
 namespace sluice::cp {
 
@@ -24,11 +25,12 @@ namespace sluice::cp {
 /// then sends the desired state whenever it is not the acknowledged one. However many changes come while an
 /// acknowledgement is awaited, one request follows with the latest. A lost connection is tried again every 50
 /// ms. Queries go over connections of their own: a long list of flows holds up no change. Thread: the
-/// io_context's one. The controller must outlive the link.
+/// io_context's one. Long lines are put together and
+/// read on the side thread. Controller and side thread must outlive the link.
 class DpLink {
  public:
   DpLink(const boost::asio::any_io_executor& executor, std::filesystem::path socket_path,
-         Controller& controller);
+         Controller& controller, SideThread& side);
 
   /// Runs until the io_context stops.
   boost::asio::awaitable<void> run();
@@ -53,7 +55,7 @@ class DpLink {
 
   /// Asks the data plane. Error: a sentence that says that it does not answer, and why.
   boost::asio::awaitable<base::Result<config::DataplaneReport>> report(
-      std::chrono::milliseconds timeout) const;
+      std::chrono::milliseconds timeout, config::ReportRequest request = {}) const;
   boost::asio::awaitable<base::Result<config::FlowList>> flows(const config::FlowFilter& filter,
                                                                std::chrono::milliseconds timeout) const;
   boost::asio::awaitable<base::Result<std::vector<config::FailureReport>>> failures(
@@ -95,6 +97,7 @@ class DpLink {
 
   std::filesystem::path socket_path_;
   Controller& controller_;
+  SideThread& side_;
   boost::asio::steady_timer wake_;   ///< cancelled by wake(); never expires by itself
   boost::asio::steady_timer pause_;  ///< between attempts
   boost::asio::steady_timer met_;    ///< cancelled by set_met(); never expires by itself

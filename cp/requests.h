@@ -10,7 +10,9 @@
 #include "cp/dp_link.h"
 #include "cp/lateness.h"
 #include "cp/reload.h"
+#include "cp/reports.h"
 #include "cp/show.h"
+#include "cp/side_thread.h"
 #include "cp/state_keeper.h"
 
 namespace sluice::cp {
@@ -20,6 +22,9 @@ enum class Access : std::uint8_t { admin, read_only };
 
 /// Answers the requests of cp.sock, all but "wait" (waiting.h): shows, does what the operator asks, reloads.
 ///
+/// Views of thousands of servers are put together on the side thread. Who may only look is shown a picture
+/// that may be Reports::kRecent old.
+///
 /// What an operator asked for is in the state file, and the data plane does it, before the reply says that it
 /// is done: after "server drain" no further connection goes there.
 ///
@@ -27,15 +32,15 @@ enum class Access : std::uint8_t { admin, read_only };
 class Requests {
  public:
   /// `process`: version, config_file, pid; the rest is filled in.
-  Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper,
-           const Lateness& lateness, ProcessView process);
+  Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper, Reports& reports,
+           SideThread& side, const Lateness& lateness, ProcessView process);
 
   /// The reply line to one request; whatever fails is an error reply. `asker`: who stands in the log for what
   /// is changed, e.g. "uid 0". Pre: it is not "wait".
   boost::asio::awaitable<std::string> answer(config::CpRequest request, Access access, std::string asker);
 
  private:
-  boost::asio::awaitable<std::string> show(config::ShowRequest request) const;
+  boost::asio::awaitable<std::string> show(config::ShowRequest request, Access access) const;
   boost::asio::awaitable<std::string> change(config::ServerRequest request, std::string asker);
   boost::asio::awaitable<std::string> kill(config::KillRequest request, std::string asker) const;
   boost::asio::awaitable<std::string> reload(std::string asker);
@@ -44,6 +49,8 @@ class Requests {
   DpLink& link_;
   Reload& reload_;
   StateKeeper& keeper_;
+  Reports& reports_;
+  SideThread& side_;
   const Lateness& lateness_;
   ProcessView process_;
   TimePoint started_;
