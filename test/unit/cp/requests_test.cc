@@ -196,6 +196,28 @@ TEST_F(RequestsTest, WaitForDrainedGoesByTheDataPlane) {
   EXPECT_THAT(drained.get(), HasSubstr(R"(server \"web/a\": drained)"));
 }
 
+/// A report on thousands of servers is much to read again and again.
+TEST_F(RequestsTest, WaitAndTheLogAskOnlyForTheServersConcerned) {
+  tell(1600, 0);
+  EXPECT_THAT(wait("a", WaitFor::drained, 500ms), HasSubstr("not drained"));
+  ASSERT_THAT(command("a", ServerAction::maint), HasSubstr(R"("ok":true)"));
+  EXPECT_TRUE(eventually([&] { return log().find("going DOWN for maintenance") != std::string::npos; }));
+  EXPECT_EQ(dp_->whole_reports(), 0U);
+}
+
+TEST_F(RequestsTest, WhoeverLooksOnlyCostsOneReportASecond) {
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_THAT(ask(config::ShowRequest{config::ShowWhat::servers, {}}, "cp-read.sock"),
+                HasSubstr(R"("ok":true)"));
+  }
+  const auto seconds = (std::chrono::steady_clock::now() - began) / 1s;
+  EXPECT_LE(dp_->whole_reports(), static_cast<unsigned>(seconds) + 1);
+  EXPECT_TRUE(show(config::ShowWhat::servers)) << "on cp.sock one is shown how it is now";
+  EXPECT_TRUE(show(config::ShowWhat::servers));
+  EXPECT_GE(dp_->whole_reports(), 3U);
+}
+
 TEST_F(RequestsTest, WaitSaysWhatIsMissingWhenTheTimeIsOver) {
   EXPECT_THAT(wait("*", WaitFor::down, 1ms), AllOf(HasSubstr("not down within 1ms"), HasSubstr("web/a")));
   EXPECT_THAT(wait("x", WaitFor::up, 20s), HasSubstr("no server"));
