@@ -294,6 +294,7 @@ std::vector<Change> diff(const Config& from, const Config& to) {
     compare(members, before, now);
     note(changes, title(now), members);
   });
+  if (reordered(from.ports, to.ports)) changes.push_back({ChangeKind::changed, "ports", "in another order"});
   diff_services(changes, from.services, to.services);
   return changes;
 }

@@ -106,6 +106,16 @@ TEST(Diff, NamesEveryKeyThatChanged) {
   EXPECT_FALSE(needs_restart(from, to));
 }
 
+TEST(Diff, NamesPortsInAnotherOrder) {
+  Config from = parsed(kBefore);
+  from.ports.push_back(from.ports.front());
+  from.ports.back().name = "other";
+  Config to = from;
+  std::swap(to.ports.front(), to.ports.back());
+  EXPECT_TRUE(needs_restart(from, to));
+  EXPECT_THAT(texts(diff(from, to)), ElementsAre("ports changed: in another order"));
+}
+
 TEST(Diff, TellsChecksOfOtherTypesApart) {
   const auto with = [](const std::string& check) {
     return parsed(one_server("", "", ", \"check\": {" + check + "}"));
