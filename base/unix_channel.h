@@ -32,8 +32,8 @@ class UnixServer {
   struct Options {
     unsigned mode = 0660;
     std::size_t max_clients = 64;
-    /// A client that sends no line for so long, and waits for no answer, is dropped, so that the silent
-    /// cannot take all places; 0: never.
+    /// A client that sends no line and reads nothing of an answer for so long, and waits for none, is
+    /// dropped, so that the silent cannot take all places; 0: never.
     EventLoop::Milliseconds silence{0};
     LineStream::Limits limits{};
   };

@@ -87,9 +87,14 @@ void UnixServer::pause_accepting() {
 void UnixServer::on_event(ClientId id, std::uint32_t events) {
   const ClientRef client =
       clients_.at(id);  // keeps the line in hand alive when the client is closed meanwhile
-  if ((events & EPOLLOUT) != 0 && client->stream.flush() == LineStream::Output::failed) {
-    close(id);
-    return;
+  if ((events & EPOLLOUT) != 0) {
+    const std::size_t waited = client->stream.waiting();
+    if (client->stream.flush() == LineStream::Output::failed) {
+      close(id);
+      return;
+    }
+    // It reads a long answer, however slowly.
+    if (client->stream.waiting() < waited) client->heard = EventLoop::Clock::now();
   }
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
     if (client->taking) {

@@ -107,7 +107,7 @@ void compare(Members& members, const ForwardingServer& from, const ForwardingSer
       .add("weight", from.weight, to.weight)
       .add("maxconn", from.maxconn, to.maxconn)
       .add("maxqueue", from.maxqueue, to.maxqueue)
-      .add("shutdown_sessions", from.shutdown_sessions, to.shutdown_sessions);
+      .add("shutdowns", from.shutdowns, to.shutdowns);
 }
 
 /// Service and ForwardingService, whose members bear the same names.
@@ -202,6 +202,7 @@ std::vector<Change> diff(const Config& from, const Config& to) {
     compare(members, before, now);
     note(changes, title(now), members);
   });
+  if (reordered(from.ports, to.ports)) changes.push_back({ChangeKind::changed, "ports", "in another order"});
   diff_services(changes, from.services, to.services);
   diff_vrrp(changes, from.vrrp, to.vrrp);
   return changes;

@@ -29,7 +29,7 @@ void fields(auto& v, Like<ForwardingServer> auto& server) {
   v.required("weight", server.weight);
   v.optional("maxconn", server.maxconn);
   v.optional("maxqueue", server.maxqueue);
-  v.optional("shutdown_sessions", server.shutdown_sessions);
+  v.optional("shutdowns", server.shutdowns);
 }
 
 void fields(auto& v, Like<ForwardingService> auto& service) {
@@ -215,6 +215,11 @@ void fields(auto& v, Like<ServerRequest> auto& request) {
   v.required("action", request.action);
   v.optional("value", request.value);
   v.optional("percent", request.percent);
+}
+
+void fields(auto& v, Like<ServerName> auto& server) {
+  v.required("service", server.service);
+  v.required("server", server.server);
 }
 
 void fields(auto& v, Like<WaitRequest> auto& request) {

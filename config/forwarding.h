@@ -18,10 +18,12 @@ namespace sluice::config {
 struct ForwardingServer {
   std::string name;
   base::Endpoint endpoint;
-  std::uint32_t weight = 0;        ///< share of new connections, 0..4096; 0: none, existing ones go on
-  std::uint32_t maxconn = 0;       ///< connections at one time, now (a slow start counted in); 0: no limit
-  std::uint32_t maxqueue = 0;      ///< connections that wait for this very server; 0: no limit
-  bool shutdown_sessions = false;  ///< its open connections are to be ended, by RST to both sides
+  std::uint32_t weight = 0;    ///< share of new connections, 0..4096; 0: none, existing ones go on
+  std::uint32_t maxconn = 0;   ///< connections at one time, now (a slow start counted in); 0: no limit
+  std::uint32_t maxqueue = 0;  ///< connections that wait for this very server; 0: no limit
+  /// How often its connections were to be ended, by RST to both sides; dp ends them whenever it has risen,
+  /// though nothing else may tell that the server was gone in between.
+  std::uint32_t shutdowns = 0;
   friend bool operator==(const ForwardingServer&, const ForwardingServer&) = default;
 };
 

@@ -37,8 +37,12 @@ std::string encode_request(const DpRequest& message) {
           return to_line(value);
         } else if constexpr (std::same_as<R, FailuresRequest>) {
           return to_line(request("failures"));
+        } else if constexpr (std::same_as<R, ReportRequest>) {
+          Json::Value value = request("report");
+          if (r.only) value["only"] = json::write(*r.only);
+          return to_line(value);
         } else {
-          return to_line(request(std::same_as<R, ReportRequest> ? "report" : "state"));
+          return to_line(request("state"));
         }
       },
       message);
@@ -48,7 +52,11 @@ Result<DpRequest> decode_dp_request(std::string_view line) {
   const auto parsed = json::parse_request(line);
   if (!parsed) return parsed.error();
   const std::string& op = parsed->op;
-  if (op == "report") return DpRequest{ReportRequest{}};
+  if (op == "report") {
+    if (!parsed->body.isMember("only")) return DpRequest{ReportRequest{}};
+    return json::member_of_request<std::vector<ServerName>>(*parsed, "only")
+        .transform([](std::vector<ServerName> only) { return DpRequest{ReportRequest{std::move(only)}}; });
+  }
   if (op == "state") return DpRequest{StateRequest{}};
   if (op == "failures") return DpRequest{FailuresRequest{}};
   if (op == "apply") {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -25,8 +26,16 @@ namespace sluice::config {
 struct ApplyRequest {
   ForwardingState state;
 };
-/// dp.sock "report".
-struct ReportRequest {};
+/// A server by its names; server "*": all of the service.
+struct ServerName {
+  std::string service, server;
+  friend bool operator==(const ServerName&, const ServerName&) = default;
+};
+/// dp.sock "report": everything; or, where `only` is given, what the process says of itself, and of these
+/// servers. Their services' sums count all servers; ports, drops and workers are left out.
+struct ReportRequest {
+  std::optional<std::vector<ServerName>> only{};
+};
 /// dp.sock "flows".
 struct FlowsRequest {
   FlowFilter filter;

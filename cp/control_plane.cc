@@ -24,7 +24,9 @@
 #include "cp/health_checks.h"
 #include "cp/log_writer.h"
 #include "cp/reload.h"
+#include "cp/reports.h"
 #include "cp/rethrow.h"
+#include "cp/side_thread.h"
 #include "cp/state_keeper.h"
 
 namespace sluice::cp {
@@ -95,12 +97,13 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     if (!lookers) return lookers.error();
 
     Controller controller(std::move(config), std::chrono::steady_clock::now());
-    DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller);
+    SideThread side;
+    DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller, side);
     LogWriter log(io.get_executor(), controller, link);
     DpWatch watch(io.get_executor(), controller, link);
     HealthChecks checks(io.get_executor(), controller);
     checks.adopt(*std::move(prepared));
-    StateKeeper keeper(io.get_executor(), controller, runtime_dir / "state.json");
+    StateKeeper keeper(io.get_executor(), controller, side, runtime_dir / "state.json");
     Reload reload(controller, link, config_name, runtime_dir,
                   [&](PreparedChecks prepared) { checks.adopt(std::move(prepared)); });
     Waiting waiting(io.get_executor(), controller, link);
@@ -118,7 +121,8 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     process.version = SLUICE_VERSION;
     process.config_file = config_name;
     process.pid = static_cast<std::uint64_t>(::getpid());
-    Requests requests(controller, link, reload, keeper, std::move(process));
+    Reports reports(io.get_executor(), controller, link);
+    Requests requests(controller, link, reload, keeper, reports, side, checks.lateness(), std::move(process));
 
     asio::co_spawn(io, link.run(), rethrow);
     asio::co_spawn(io, log.run(), rethrow);
@@ -136,7 +140,8 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     ::sd_notifyf(0, "READY=1\nSTATUS=%zu services, %zu servers", services, servers);
     io.run();
     log.flush();
-    keeper.save();
+    side.finish();
+    keeper.save_at_end();
     ::sd_notify(0, "STOPPING=1");
     base::log::info("stopping");
     return {};

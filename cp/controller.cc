@@ -66,9 +66,22 @@ void Controller::index() {
   }
 }
 
+std::shared_ptr<const Controller> Controller::copy() const {
+  auto copied = std::make_shared<Controller>(*this);
+  copied->on_change_ = nullptr;
+  return copied;
+}
+
 auto Controller::shared_part(const ServiceState& service) noexcept {
   return std::tuple(service.usable.active > 0, service.usable.backup > 0, service.first_backup,
                     service.eligible_active > 0, service.backups_ended);
+}
+
+void Controller::end_backups(ServiceState& service) noexcept {
+  ++service.backups_ended;
+  for (ServerState& server : service.servers) {
+    if (server.config().backup) server.end_sessions();
+  }
 }
 
 template <typename Act>
@@ -93,8 +106,7 @@ void Controller::change(Place place, Act act) {
     log_.push_back(line_of(each, names.name, server.config(), service.usable));
   if (before != Usable{} && service.usable == Usable{}) log_.push_back(no_server_line(names.name));
 
-  if (ends_backups(server.config()) && was_usable != server.is_usable())
-    service.backups_ended = server.is_usable();
+  if (ends_backups(server.config()) && !was_usable && server.is_usable()) end_backups(service);
   if (server.next_tick()) {
     ramping_.insert(server.id());
   } else {
@@ -257,11 +269,6 @@ void Controller::replace(config::Config config, TimePoint now) {
         log_.push_back(line_of(each, service.name, service.servers[i], state.usable));
     }
     if (kept == nullptr) continue;
-    // Where the server that ended them is gone, the next one that comes up is to end them again.
-    state.backups_ended =
-        kept->backups_ended && std::ranges::any_of(state.servers, [](const ServerState& server) {
-          return ends_backups(server.config()) && server.is_usable();
-        });
     if (kept->usable != Usable{} && state.usable == Usable{}) log_.push_back(no_server_line(service.name));
   }
   index();
@@ -280,6 +287,7 @@ config::ForwardingState Controller::preview(const config::Config& config, TimePo
 }
 
 void Controller::reconcile(const config::ForwardingState& running, TimePoint now) {
+  if (!std::exchange(knows_shutdowns_, true)) inherit_shutdowns(running);
   if (!met_data_plane_) {
     met_data_plane_ = true;
     inherit_health(running, now);
@@ -323,6 +331,18 @@ void Controller::restore(const SavedState& saved, Moment now) {
   }
   settle_all();
   desired_changed_ = false;  // nobody has been given a state yet
+}
+
+void Controller::inherit_shutdowns(const config::ForwardingState& running) {
+  for (const config::ForwardingService& service : running.services) {
+    for (const config::ForwardingServer& server : service.servers) {
+      const auto id = find(service.name, server.name);
+      if (id && at(places_.at(*id)).config().endpoint == server.endpoint) {
+        at(places_.at(*id)).count_from(server.shutdowns);
+      }
+    }
+  }
+  settle_all();
 }
 
 void Controller::inherit_health(const config::ForwardingState& running, TimePoint now) {
@@ -388,9 +408,7 @@ config::ForwardingServer Controller::forwarding(std::size_t s, std::size_t i) co
   }
   out.maxconn = server.effective_maxconn();
   out.maxqueue = wanted.maxqueue;
-  out.shutdown_sessions =
-      (wanted.on_marked_down == config::OnMarkedDown::shutdown_sessions && server.was_marked_down()) ||
-      (wanted.backup && service.backups_ended);
+  out.shutdowns = server.shutdowns();
   return out;
 }
 

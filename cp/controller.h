@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -35,6 +36,9 @@ namespace sluice::cp {
 class Controller {
  public:
   Controller(config::Config config, TimePoint now);
+
+  /// What is known now, for another thread to read; nobody is called from it.
+  [[nodiscard]] std::shared_ptr<const Controller> copy() const;
 
   /// `call` is called at the end of each member function that left something new in desired(), take_log(),
   /// take_hurried() or revision(). It must not call back into the controller's modifying members.
@@ -117,8 +121,8 @@ class Controller {
     Usable usable;
     std::optional<std::size_t> first_backup{};  ///< usable
     std::size_t eligible_active = 0;            ///< for fail_open
-    /// An active server with on_marked_up came back, and has stayed: the backup servers' connections end.
-    bool backups_ended = false;
+    /// How often the backup servers' connections were ended, an active server with on_marked_up being back.
+    std::uint32_t backups_ended = 0;
   };
 
   [[nodiscard]] ServerState& at(Place place) { return services_[place.service].servers[place.server]; }
@@ -141,6 +145,9 @@ class Controller {
   void publish();
   void index();
   void inherit_health(const config::ForwardingState& running, TimePoint now);
+  /// Goes on counting from what the data plane has been told by the process before.
+  void inherit_shutdowns(const config::ForwardingState& running);
+  static void end_backups(ServiceState& service) noexcept;
 
   config::Config config_;
   std::vector<ServiceState> services_;
@@ -156,6 +163,7 @@ class Controller {
   std::uint64_t revision_ = 0, published_revision_ = 0;
   std::uint64_t acknowledged_ = 0;
   bool met_data_plane_ = false;
+  bool knows_shutdowns_ = false;  ///< inherit_shutdowns() is done
 };
 
 }  // namespace sluice::cp

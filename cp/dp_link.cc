@@ -27,12 +27,14 @@ constexpr auto kAnswer = 10s;
 }  // namespace
 
 DpLink::DpLink(const asio::any_io_executor& executor, std::filesystem::path socket_path,
-               Controller& controller)
+               Controller& controller, SideThread& side)
     : socket_path_(std::move(socket_path)),
       controller_(controller),
+      side_(side),
       wake_(executor, asio::steady_timer::time_point::max()),
       pause_(executor),
-      met_(executor, asio::steady_timer::time_point::max()) {}
+      met_(executor, asio::steady_timer::time_point::max()),
+      told_(executor, asio::steady_timer::time_point::max()) {}
 
 asio::awaitable<void> DpLink::run() {
   for (;;) {
@@ -47,6 +49,7 @@ asio::awaitable<void> DpLink::run() {
             lost.code, fmt::format("the connection to the data plane was lost meanwhile: {}", lost.message)});
       }
       set_trouble(fmt::format("connection to the data plane lost: {}", lost.message));
+      tell_waiting();
     } else {
       set_trouble(fmt::format("the data plane is not there: {}", socket.error().message));
     }
@@ -97,6 +100,16 @@ asio::awaitable<void> DpLink::met() {
 void DpLink::set_met() {
   has_met_ = true;
   met_.cancel();
+}
+
+asio::awaitable<bool> DpLink::caught_up(std::chrono::milliseconds timeout) {
+  const std::uint64_t wanted = controller_.desired().generation;
+  asio::steady_timer patience(told_.get_executor(), timeout);
+  while (connected_ && controller_.acknowledged() < wanted) {
+    const auto first = co_await (told_.async_wait(kAsTuple) || patience.async_wait(kAsTuple));
+    if (first.index() == 1 || (connected_ && !trouble_.empty())) break;
+  }
+  co_return connected_&& controller_.acknowledged() >= wanted;
 }
 
 asio::awaitable<base::Result<bool>> DpLink::change_config(config::Config config) {
@@ -163,7 +176,10 @@ asio::awaitable<base::Result<void>> DpLink::reconcile(LineSocket& socket) {
 asio::awaitable<base::Result<base::Result<std::uint64_t>>> DpLink::apply(LineSocket& socket,
                                                                          config::ForwardingState state) {
   using Outcome = base::Result<base::Result<std::uint64_t>>;
-  std::string request = config::encode_request(config::ApplyRequest{std::move(state)});
+  auto encode = [apply = config::DpRequest(config::ApplyRequest{std::move(state)})] {
+    return config::encode_request(apply);
+  };
+  std::string request = co_await side_.run(std::move(encode));
   const auto sent = co_await socket.write_line(std::move(request), kAnswer);
   if (!sent) co_return Outcome(sent.error());
   const auto line = co_await socket.read_line(kAnswer);
@@ -177,6 +193,7 @@ asio::awaitable<base::Result<void>> DpLink::push(LineSocket& socket) {
   if (!answer) co_return answer.error();
   if (*answer && **answer == wanted) {
     controller_.acknowledge(wanted);
+    tell_waiting();
     base::log::debug("data plane runs generation {}", wanted);
     co_return base::Result<void>{};
   }
@@ -184,6 +201,7 @@ asio::awaitable<base::Result<void>> DpLink::push(LineSocket& socket) {
   set_trouble(*answer
                   ? fmt::format("the data plane acknowledged generation {} in place of {}", **answer, wanted)
                   : fmt::format("the data plane refused generation {}: {}", wanted, answer->error().message));
+  tell_waiting();
   pause_.expires_after(kRefusedRetry);
   co_await (pause_.async_wait(kAsTuple) || wake_.async_wait(kAsTuple));
   co_return base::Result<void>{};
@@ -207,7 +225,8 @@ asio::awaitable<base::Result<T>> DpLink::query(config::DpRequest request, Decode
     co_return base::Error{line.error().code, fmt::format("the data plane (sluice-dp) does not answer: {}",
                                                          line.error().message)};
   }
-  auto value = decode(*line);
+  auto read = [decode, text = *line] { return decode(text); };
+  auto value = co_await side_.run(std::move(read));
   if (!value) {
     co_return base::Error{value.error().code,
                           fmt::format("the data plane (sluice-dp) answered: {}", value.error().message)};
@@ -215,9 +234,9 @@ asio::awaitable<base::Result<T>> DpLink::query(config::DpRequest request, Decode
   co_return value;
 }
 
-asio::awaitable<base::Result<config::DataplaneReport>> DpLink::report(
-    std::chrono::milliseconds timeout) const {
-  return query<config::DataplaneReport>(config::ReportRequest{}, &config::decode_report_reply, timeout);
+asio::awaitable<base::Result<config::DataplaneReport>> DpLink::report(std::chrono::milliseconds timeout,
+                                                                      config::ReportRequest request) const {
+  return query<config::DataplaneReport>(std::move(request), &config::decode_report_reply, timeout);
 }
 
 asio::awaitable<base::Result<config::FlowList>> DpLink::flows(const config::FlowFilter& filter,

@@ -15,6 +15,7 @@
 #include "config/wire.h"
 #include "cp/controller.h"
 #include "cp/line_socket.h"
+#include "cp/side_thread.h"
 
 namespace sluice::cp {
 
@@ -24,11 +25,12 @@ namespace sluice::cp {
 /// then sends the desired state whenever it is not the acknowledged one. However many changes come while an
 /// acknowledgement is awaited, one request follows with the latest. A lost connection is tried again every 50
 /// ms. Queries go over connections of their own: a long list of flows holds up no change. Thread: the
-/// io_context's one. The controller must outlive the link.
+/// io_context's one. Long lines are put together and
+/// read on the side thread. Controller and side thread must outlive the link.
 class DpLink {
  public:
   DpLink(const boost::asio::any_io_executor& executor, std::filesystem::path socket_path,
-         Controller& controller);
+         Controller& controller, SideThread& side);
 
   /// Runs until the io_context stops.
   boost::asio::awaitable<void> run();
@@ -42,6 +44,10 @@ class DpLink {
   /// Returns once it is known what the data plane runs, or that it is not there.
   boost::asio::awaitable<void> met();
 
+  /// Returns true once the data plane's workers run what the controller wants now, or something newer; false
+  /// when it is not there, refuses it, or has not got so far within `timeout`.
+  boost::asio::awaitable<bool> caught_up(std::chrono::milliseconds timeout);
+
   /// Gives the controller another configuration, the data plane first: what that refuses leaves everything as
   /// it was. True: the data plane runs it. False: it is not there, and gets it when it comes. Error: the
   /// sentence with which it refused. One at a time.
@@ -49,7 +55,7 @@ class DpLink {
 
   /// Asks the data plane. Error: a sentence that says that it does not answer, and why.
   boost::asio::awaitable<base::Result<config::DataplaneReport>> report(
-      std::chrono::milliseconds timeout) const;
+      std::chrono::milliseconds timeout, config::ReportRequest request = {}) const;
   boost::asio::awaitable<base::Result<config::FlowList>> flows(const config::FlowFilter& filter,
                                                                std::chrono::milliseconds timeout) const;
   boost::asio::awaitable<base::Result<std::vector<config::FailureReport>>> failures(
@@ -85,13 +91,17 @@ class DpLink {
   boost::asio::awaitable<base::Result<void>> attempt(LineSocket& socket);
   void finish(base::Result<bool> outcome);
   void set_met();
+  /// Those who wait for the data plane to catch up look again.
+  void tell_waiting() { told_.cancel(); }
   void set_trouble(std::string sentence);
 
   std::filesystem::path socket_path_;
   Controller& controller_;
+  SideThread& side_;
   boost::asio::steady_timer wake_;   ///< cancelled by wake(); never expires by itself
   boost::asio::steady_timer pause_;  ///< between attempts
   boost::asio::steady_timer met_;    ///< cancelled by set_met(); never expires by itself
+  boost::asio::steady_timer told_;   ///< cancelled at each answer to push(); never expires by itself
   bool has_met_ = false;
   bool connected_ = false;
   bool doubted_ = false;    ///< what it runs is to be asked again

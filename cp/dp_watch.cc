@@ -1,6 +1,7 @@
 #include "cp/dp_watch.h"
 
 #include <chrono>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -32,8 +33,10 @@ asio::awaitable<void> DpWatch::watch_generation() {
     slow_pause_.expires_after(kGeneration);
     co_await slow_pause_.async_wait(kAsTuple);
     if (!link_.connected() || !controller_.in_step()) continue;
+    config::ReportRequest nothing;  // but the generation
+    nothing.only.emplace();
     const std::uint64_t given = controller_.acknowledged();
-    const auto report = co_await link_.report(kAnswer);
+    const auto report = co_await link_.report(kAnswer, std::move(nothing));
     // What was given meanwhile makes the answer worthless.
     if (report && given == controller_.acknowledged() && controller_.in_step())
       link_.verify(report->generation);

@@ -40,7 +40,8 @@ HealthChecks::HealthChecks(asio::any_io_executor executor, Controller& controlle
     : executor_(std::move(executor)),
       controller_(controller),
       commands_(executor_),
-      random_(std::random_device{}()) {}
+      random_(std::random_device{}()),
+      lateness_(Clock::now()) {}
 
 void HealthChecks::adopt(PreparedChecks prepared) {
   prepared_ = std::move(prepared);
@@ -158,16 +159,20 @@ asio::awaitable<void> HealthChecks::wait(Watch& watch) {
   }
 }
 
+void HealthChecks::begin(Watch& watch) {
+  const TimePoint now = Clock::now();
+  lateness_.note(now, std::chrono::duration_cast<Lateness::Microseconds>(now - watch.due));
+  watch.running = true;
+}
+
 asio::awaitable<void> HealthChecks::check(std::shared_ptr<Watch> watch) {
   for (;;) {
     co_await wait(*watch);
     const ServerState* server = watch->stopped ? nullptr : controller_.find(watch->id);
     if (server == nullptr) co_return;
     if (server->wants_checks()) {
-      if (on_start_)
-        on_start_(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - watch->due));
       const unsigned version = watch->version;
-      watch->running = true;
+      begin(*watch);
       const CheckResult result = co_await run_check(watch->target, commands_);
       watch->running = false;
       if (watch->stopped) co_return;
@@ -184,7 +189,7 @@ asio::awaitable<void> HealthChecks::ask(std::shared_ptr<Watch> watch) {
     co_await wait(*watch);
     if (watch->stopped) co_return;
     const unsigned version = watch->version;
-    watch->running = true;
+    begin(*watch);
     const AgentAnswer answer =
         co_await ask_agent(watch->agent_endpoint, watch->agent.send, watch->agent.interval);
     watch->running = false;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -13,6 +12,7 @@
 #include "cp/check/check_target.h"
 #include "cp/check/command_slots.h"
 #include "cp/controller.h"
+#include "cp/lateness.h"
 
 namespace sluice::cp {
 
@@ -33,8 +33,8 @@ class HealthChecks {
   /// The next check of this server comes after fast_interval at the latest.
   void hurry(ServerId server);
 
-  /// `call` is told how much later than due each check begins. For measurements.
-  void on_start(std::function<void(std::chrono::microseconds late)> call) { on_start_ = std::move(call); }
+  /// How much later than due checks and questions to agents began.
+  [[nodiscard]] const Lateness& lateness() const noexcept { return lateness_; }
 
  private:
   /// What is done for one server again and again; shared with the coroutine that does it.
@@ -64,6 +64,8 @@ class HealthChecks {
   boost::asio::awaitable<void> check(std::shared_ptr<Watch> watch);
   boost::asio::awaitable<void> ask(std::shared_ptr<Watch> watch);
   boost::asio::awaitable<void> wait(Watch& watch);
+  /// The watch, which is due, begins what it is for.
+  void begin(Watch& watch);
   [[nodiscard]] config::Milliseconds varied(config::Milliseconds delay);
 
   boost::asio::any_io_executor executor_;
@@ -73,7 +75,7 @@ class HealthChecks {
   bool started_ = false;
   Watches checks_, agents_;
   std::minstd_rand random_;
-  std::function<void(std::chrono::microseconds)> on_start_;
+  Lateness lateness_;
 };
 
 /// `delay` changed by up to `percent` in either direction; `random` in 0..1 says how far.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -20,6 +21,8 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 constexpr auto kLoadAnswer = 500ms;
+/// Lines whose numbers are asked for with one request.
+constexpr std::size_t kAtOnce = 256;
 
 /// The loads of all servers, by service and server.
 class Loads {
@@ -42,6 +45,15 @@ class Loads {
   std::map<std::pair<std::string_view, std::string_view>, Load> loads_;  ///< names are the report's
 };
 
+/// Whose numbers the lines have.
+std::vector<config::ServerName> servers_of(std::span<const LogLine> lines) {
+  std::vector<config::ServerName> servers;
+  for (const LogLine& line : lines) {
+    if (line.ending != LogLine::Ending::none) servers.push_back({line.service, line.server});
+  }
+  return servers;
+}
+
 void write(const LogLine& line, const std::optional<Load>& load) {
   const std::string text = line.complete(load);
   switch (line.urgency) {
@@ -55,25 +67,32 @@ void write(const LogLine& line, const std::optional<Load>& load) {
 
 asio::awaitable<void> LogWriter::run() {
   for (;;) {
-    const std::vector<LogLine> lines = controller_.take_log();
-    if (lines.empty()) {
+    if (first_ == pending_.size()) {
+      pending_ = controller_.take_log();
+      first_ = 0;
+    }
+    if (pending_.empty()) {
       co_await wake_.async_wait(kAsTuple);
       continue;
     }
-    const bool ask = link_.connected() && std::ranges::any_of(lines, [](const LogLine& line) {
-                       return line.ending != LogLine::Ending::none;
-                     });
+    const std::size_t count = std::min(kAtOnce, pending_.size() - first_);
+    config::ReportRequest request;
+    request.only = servers_of(std::span(pending_).subspan(first_, count));
     std::optional<config::DataplaneReport> report;
-    if (ask) {
-      auto answer = co_await link_.report(kLoadAnswer);
+    if (link_.connected() && !request.only->empty()) {
+      auto answer = co_await link_.report(kLoadAnswer, std::move(request));
       if (answer) report = std::move(*answer);
     }
     const std::optional<Loads> loads = report ? std::optional<Loads>(*report) : std::nullopt;
-    for (const LogLine& line : lines) write(line, loads ? std::optional(loads->of(line)) : std::nullopt);
+    for (std::size_t i = 0; i < count; ++i) {
+      const LogLine& line = pending_[first_++];
+      write(line, loads ? std::optional(loads->of(line)) : std::nullopt);
+    }
   }
 }
 
 void LogWriter::flush() {
+  for (; first_ < pending_.size(); ++first_) write(pending_[first_], std::nullopt);
   for (const LogLine& line : controller_.take_log()) write(line, std::nullopt);
 }
 

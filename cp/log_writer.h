@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstddef>
+#include <vector>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -10,8 +13,9 @@
 namespace sluice::cp {
 
 /// Writes the controller's lines to the log, in order; asks the data plane for the numbers that only it
-/// knows. A line waits for them for at most half a second, and goes without them then. Thread: the
-/// io_context's one. Controller and link must outlive the io_context's run.
+/// knows of the servers concerned, of a few hundred at a time. A line waits for them for at most half a
+/// second, and goes without them then. Thread: the io_context's one. Controller and link must outlive the
+/// io_context's run.
 class LogWriter {
  public:
   LogWriter(const boost::asio::any_io_executor& executor, Controller& controller, const DpLink& link)
@@ -27,6 +31,8 @@ class LogWriter {
  private:
   Controller& controller_;
   const DpLink& link_;
+  std::vector<LogLine> pending_;  ///< taken, not written yet; from first_ on
+  std::size_t first_ = 0;
   boost::asio::steady_timer wake_;  ///< cancelled by wake(); never expires by itself
 };
 

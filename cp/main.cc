@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <boost/version.hpp>
 #include <fmt/core.h>
+#include <openssl/crypto.h>
+#include <openssl/opensslv.h>
 
 #include "base/log.h"
 #include "config/build_info.h"
@@ -17,7 +19,10 @@ namespace {
 sluice::config::BuildInfo build() {
   std::string boost = BOOST_LIB_VERSION;  // "1_81"
   std::ranges::replace(boost, '_', '.');
-  return sluice::config::this_build("sluice-cp", {{"Boost", boost}, {"CLI11", CLI11_VERSION}});
+  return sluice::config::this_build(
+      "sluice-cp", {{"Boost", boost},
+                    {"CLI11", CLI11_VERSION},
+                    {"OpenSSL", OPENSSL_VERSION_STR, ::OpenSSL_version(OPENSSL_VERSION_STRING)}});
 }
 
 }  // namespace

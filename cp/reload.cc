@@ -19,7 +19,8 @@ using Outcome = base::Result<config::ReloadReport>;
 std::string restart_reasons(const std::vector<config::Change>& changes) {
   std::string list;
   for (const config::Change& change : changes) {
-    if (change.object != "dataplane" && !change.object.starts_with("port ")) continue;
+    if (change.object != "dataplane" && change.object != "ports" && !change.object.starts_with("port "))
+      continue;
     if (!list.empty()) list += "; ";
     list += config::to_string(change);
   }

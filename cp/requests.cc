@@ -20,23 +20,28 @@ using namespace std::chrono_literals;
 /// Counters come at once; a list of many flows takes a while to write.
 constexpr auto kReportAnswer = 2s;
 constexpr auto kFlowsAnswer = 20s;
+/// Within this the data plane does what an operator wants; a working one needs some milliseconds.
+constexpr auto kTakenUp = 2s;
 /// Everybody may look, but nobody is to keep the control plane busy with lists of millions.
 constexpr std::uint32_t kFlowsForAll = 10'000;
 
-std::string from_report(const config::ShowRequest& request, const Controller& controller,
-                        const config::DataplaneReport& report) {
+/// Pre: the picture has a report where the view needs one.
+std::string view_json(const config::ShowRequest& request, const Picture& picture,
+                      const ProcessView& process) {
+  const Controller& controller = *picture.controller;
+  const config::DataplaneReport* report = picture.report ? &*picture.report : nullptr;
+  const TimePoint now = std::chrono::steady_clock::now();
   switch (request.what) {
-    case config::ShowWhat::services: return services_json(controller, report, request.filter);
-    case config::ShowWhat::servers:
-      return servers_json(controller, report, request.filter, std::chrono::steady_clock::now());
-    case config::ShowWhat::queue: return queue_json(controller, report, request.filter);
-    case config::ShowWhat::ports: return config::to_json(report.ports);
-    case config::ShowWhat::drops: return config::to_json(report.drops);
-    case config::ShowWhat::workers: return config::to_json(report.workers);
+    case config::ShowWhat::services: return services_json(controller, *report, request.filter);
+    case config::ShowWhat::servers: return servers_json(controller, *report, request.filter, now);
+    case config::ShowWhat::queue: return queue_json(controller, *report, request.filter);
+    case config::ShowWhat::ports: return config::to_json(report->ports);
+    case config::ShowWhat::drops: return config::to_json(report->drops);
+    case config::ShowWhat::workers: return config::to_json(report->workers);
+    case config::ShowWhat::health: return health_json(controller, request.filter, now);
+    case config::ShowWhat::info: return info_json(controller, process, report);
     case config::ShowWhat::flows:
-    case config::ShowWhat::health:
-    case config::ShowWhat::names:
-    case config::ShowWhat::info: break;  // answered elsewhere
+    case config::ShowWhat::names: break;  // answered elsewhere
   }
   return "null";
 }
@@ -85,25 +90,29 @@ std::string wish_text(const config::ServerRequest& request) {
 
 }  // namespace
 
-Requests::Requests(Controller& controller, const DpLink& link, Reload& reload, StateKeeper& keeper,
-                   ProcessView process)
+Requests::Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper,
+                   Reports& reports, SideThread& side, const Lateness& lateness, ProcessView process)
     : controller_(controller),
       link_(link),
       reload_(reload),
       keeper_(keeper),
+      reports_(reports),
+      side_(side),
+      lateness_(lateness),
       process_(std::move(process)),
       started_(std::chrono::steady_clock::now()) {}
 
 asio::awaitable<std::string> Requests::answer(config::CpRequest request, Access access, std::string asker) {
   if (auto* what = std::get_if<config::ShowRequest>(&request)) {
     if (access == Access::read_only) what->filter.limit = std::min(what->filter.limit, kFlowsForAll);
-    co_return co_await show(std::move(*what));
+    co_return co_await show(std::move(*what), access);
   }
   if (access == Access::read_only) {
     co_return config::encode_error_reply(
         "this socket is for looking only (\"show\", \"wait\"); changes are asked for on cp.sock");
   }
-  if (const auto* wish = std::get_if<config::ServerRequest>(&request)) co_return change(*wish, asker);
+  if (auto* wish = std::get_if<config::ServerRequest>(&request))
+    co_return co_await change(std::move(*wish), std::move(asker));
   if (auto* which = std::get_if<config::KillRequest>(&request))
     co_return co_await kill(std::move(*which), std::move(asker));
   if (std::holds_alternative<config::ReloadRequest>(request)) co_return co_await reload(std::move(asker));
@@ -111,43 +120,54 @@ asio::awaitable<std::string> Requests::answer(config::CpRequest request, Access 
   co_return config::encode_error_reply("this is not answered here");
 }
 
-asio::awaitable<std::string> Requests::show(config::ShowRequest request) const {
+asio::awaitable<std::string> Requests::show(config::ShowRequest request, Access access) const {
   using config::ShowWhat;
-  const bool needs_data_plane = request.what != ShowWhat::names && request.what != ShowWhat::health;
-  auto report = base::Result<config::DataplaneReport>(base::Error{});
-  if (needs_data_plane) report = co_await link_.report(kReportAnswer);
-  const auto known = names_are_known(request.filter, controller_.config());
-  if (!known && !(report && lives_on(request.filter, *report)))
-    co_return config::encode_error_reply(known.error().message);
-
-  const auto reply = [&](std::string_view json) { return config::encode_show_reply(request.what, json); };
-  if (request.what == ShowWhat::names) co_return reply(names_json(controller_.config()));
-  if (request.what == ShowWhat::health)
-    co_return reply(health_json(controller_, request.filter, std::chrono::steady_clock::now()));
-  if (request.what == ShowWhat::info) {
-    // Answered without a data plane, too: it is asked when something is wrong.
-    ProcessView process = process_;
-    const auto uptime = std::chrono::steady_clock::now() - started_;
-    process.uptime_ms =
-        static_cast<std::uint64_t>(std::chrono::duration_cast<config::Milliseconds>(uptime).count());
-    process.data_plane_connected = link_.connected();
-    process.data_plane_trouble = report ? link_.trouble() : report.error().message;
-    co_return reply(info_json(controller_, process, report ? &*report : nullptr));
+  if (request.what == ShowWhat::names) {
+    const auto known = names_are_known(request.filter, controller_.config());
+    co_return known ? config::encode_show_reply(request.what, names_json(controller_.config()))
+                    : config::encode_error_reply(known.error().message);
   }
-  if (!report) co_return config::encode_error_reply(report.error().message);
+  Reports::PicturePtr picture;
+  if (access == Access::admin) {
+    picture = co_await reports_.fresh(request.what != ShowWhat::health);
+  } else {
+    picture = co_await reports_.recent();
+  }
+  const config::DataplaneReport* report = picture->report ? &*picture->report : nullptr;
+  const auto known = names_are_known(request.filter, picture->controller->config());
+  const bool needs_report = request.what != ShowWhat::health && request.what != ShowWhat::info;
+  if (!known && !(needs_report && report != nullptr && lives_on(request.filter, *report)))
+    co_return config::encode_error_reply(known.error().message);
+  if (needs_report && report == nullptr)
+    co_return config::encode_error_reply(picture->report.error().message);
   if (request.what == ShowWhat::flows) {
     const auto flows = co_await link_.flows(request.filter, kFlowsAnswer);
     if (!flows) co_return config::encode_error_reply(flows.error().message);
-    co_return reply(config::to_json(*flows));
+    auto list = [flows, what = request.what] {
+      return config::encode_show_reply(what, config::to_json(*flows));
+    };
+    co_return co_await side_.run(std::move(list));
   }
-  co_return reply(from_report(request, controller_, *report));
+  // Answered without a data plane, too: it is asked when something is wrong.
+  ProcessView process = process_;
+  const TimePoint now = std::chrono::steady_clock::now();
+  const auto uptime = now - started_;
+  process.uptime_ms =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<config::Milliseconds>(uptime).count());
+  process.checks = lateness_.summary(now);
+  process.data_plane_connected = link_.connected();
+  process.data_plane_trouble = report != nullptr ? link_.trouble() : picture->report.error().message;
+  auto view = [picture = std::move(picture), request = std::move(request), process = std::move(process)] {
+    return config::encode_show_reply(request.what, view_json(request, *picture, process));
+  };
+  co_return co_await side_.run(std::move(view));
 }
 
-std::string Requests::change(const config::ServerRequest& request, const std::string& asker) {
+asio::awaitable<std::string> Requests::change(config::ServerRequest request, std::string asker) {
   const auto service = find_service(controller_.config(), request.service);
-  if (!service) return config::encode_error_reply(service.error().message);
+  if (!service) co_return config::encode_error_reply(service.error().message);
   const auto servers = find_servers(**service, request.server);
-  if (!servers) return config::encode_error_reply(servers.error().message);
+  if (!servers) co_return config::encode_error_reply(servers.error().message);
   base::log::info("cp.sock: {}: {}", asker, wish_text(request));
   std::string done, refused;
   for (const config::Server* server : *servers) {
@@ -162,11 +182,17 @@ std::string Requests::change(const config::ServerRequest& request, const std::st
     }
     text += outcome_text(single, *controller_.find(*controller_.find(single.service, single.server)));
   }
-  keeper_.save();
+  co_await keeper_.save();
   if (!refused.empty())
-    return config::encode_error_reply(done.empty() ? refused : fmt::format("{}\n{}", done, refused));
-  if (!link_.connected()) done += "\nThe data plane is not there; it is told as soon as it is back.";
-  return config::encode_done_reply(done);
+    co_return config::encode_error_reply(done.empty() ? refused : fmt::format("{}\n{}", done, refused));
+  const bool taken_up = co_await link_.caught_up(kTakenUp);
+  if (!taken_up && link_.connected()) {
+    done += fmt::format("\nThe data plane does not do it yet{}{}; it is told until it does.",
+                        link_.trouble().empty() ? "" : ": ", link_.trouble());
+  } else if (!taken_up) {
+    done += "\nThe data plane is not there; it is told as soon as it is back.";
+  }
+  co_return config::encode_done_reply(done);
 }
 
 asio::awaitable<std::string> Requests::kill(config::KillRequest request, std::string asker) const {

@@ -8,8 +8,11 @@
 #include "config/wire.h"
 #include "cp/controller.h"
 #include "cp/dp_link.h"
+#include "cp/lateness.h"
 #include "cp/reload.h"
+#include "cp/reports.h"
 #include "cp/show.h"
+#include "cp/side_thread.h"
 #include "cp/state_keeper.h"
 
 namespace sluice::cp {
@@ -19,29 +22,36 @@ enum class Access : std::uint8_t { admin, read_only };
 
 /// Answers the requests of cp.sock, all but "wait" (waiting.h): shows, does what the operator asks, reloads.
 ///
-/// What an operator asked for is in the state file before the reply says that it is done.
+/// Views of thousands of servers are put together on the side thread. Who may only look is shown a picture
+/// that may be Reports::kRecent old.
 ///
-/// Thread: the io_context's one. Controller, link, reload and keeper must outlive it.
+/// What an operator asked for is in the state file, and the data plane does it, before the reply says that it
+/// is done: after "server drain" no further connection goes there.
+///
+/// Thread: the io_context's one. All that it is given must outlive it.
 class Requests {
  public:
   /// `process`: version, config_file, pid; the rest is filled in.
-  Requests(Controller& controller, const DpLink& link, Reload& reload, StateKeeper& keeper,
-           ProcessView process);
+  Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper, Reports& reports,
+           SideThread& side, const Lateness& lateness, ProcessView process);
 
   /// The reply line to one request; whatever fails is an error reply. `asker`: who stands in the log for what
   /// is changed, e.g. "uid 0". Pre: it is not "wait".
   boost::asio::awaitable<std::string> answer(config::CpRequest request, Access access, std::string asker);
 
  private:
-  boost::asio::awaitable<std::string> show(config::ShowRequest request) const;
-  [[nodiscard]] std::string change(const config::ServerRequest& request, const std::string& asker);
+  boost::asio::awaitable<std::string> show(config::ShowRequest request, Access access) const;
+  boost::asio::awaitable<std::string> change(config::ServerRequest request, std::string asker);
   boost::asio::awaitable<std::string> kill(config::KillRequest request, std::string asker) const;
   boost::asio::awaitable<std::string> reload(std::string asker);
 
   Controller& controller_;
-  const DpLink& link_;
+  DpLink& link_;
   Reload& reload_;
   StateKeeper& keeper_;
+  Reports& reports_;
+  SideThread& side_;
+  const Lateness& lateness_;
   ProcessView process_;
   TimePoint started_;
 };

@@ -276,6 +276,7 @@ void ServerState::begin(TimePoint now) {
 void ServerState::mark_down(TimePoint now) {
   operation_ = Operation::stopped;
   marked_down_ = true;
+  if (server_.on_marked_down == config::OnMarkedDown::shutdown_sessions) end_sessions();
   last_change_ = now;
   ++times_down_;
   recalculate(now);

@@ -153,6 +153,11 @@ class ServerState {
   }
   /// It is stopped, and was not so from the start: `on_marked_down` applies.
   [[nodiscard]] bool was_marked_down() const noexcept { return marked_down_; }
+  /// How often its connections were to be ended: marked down, or by end_sessions().
+  [[nodiscard]] std::uint32_t shutdowns() const noexcept { return shutdowns_; }
+  void end_sessions() noexcept { ++shutdowns_; }
+  /// `before` times were not counted here.
+  void count_from(std::uint32_t before) noexcept { shutdowns_ += before; }
   /// HAProxy's words: "UP", "DOWN", "UP 1/3" (going down), "DOWN 1/2" (going up), "NOLB", "NOLB n/m",
   /// "DRAIN", "DRAIN n/m", "DRAIN (agent)", "MAINT", "DOWN (agent)", "no check".
   [[nodiscard]] std::string status() const;
@@ -220,6 +225,7 @@ class ServerState {
   bool maintenance_ = false;
   bool drained_ = false;
   bool marked_down_ = false;
+  std::uint32_t shutdowns_ = 0;
   bool hurry_ = false;
   std::optional<std::uint32_t> weight_override_, maxconn_override_;
   std::uint32_t effective_weight_ = 0;

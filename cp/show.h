@@ -4,6 +4,7 @@
 
 #include "config/report.h"
 #include "cp/controller.h"
+#include "cp/lateness.h"
 
 /// What `sluice show` tells: the data plane's counters and the control plane's knowledge of the same objects,
 /// merged by name into JSON texts. Pure functions.
@@ -17,6 +18,7 @@ struct ProcessView {
   std::uint64_t uptime_ms = 0;
   bool data_plane_connected = false;
   std::string data_plane_trouble;  ///< empty: none
+  Lateness::Summary checks;
 };
 
 /// Array of services: name, vip, protocol, mode, balance, status ("UP", "DEGRADED": some servers are down,
@@ -48,7 +50,8 @@ struct ProcessView {
 [[nodiscard]] std::string names_json(const config::Config& config);
 
 /// Object: version, pid, uptime_ms, config_file, services, servers, servers_up, maxconn, generation {wanted,
-/// running}, and data_plane {connected, trouble}, with version, pid, uptime_ms, hugepages,
+/// running}, checks {begun, over_ms, late_us {p50, p99, max}} (of the last minute, agents included), and
+/// data_plane {connected, trouble}, with version, pid, uptime_ms, hugepages,
 /// connections_current, waiting when `report` is there.
 [[nodiscard]] std::string info_json(const Controller& controller, const ProcessView& process,
                                     const config::DataplaneReport* report);

@@ -42,6 +42,12 @@ std::string info_json(const Controller& controller, const ProcessView& process,
   tree["generation"]["wanted"] = Json::UInt64{controller.desired().generation};
   tree["generation"]["running"] =
       Json::UInt64{report != nullptr ? report->generation : controller.acknowledged()};
+  Json::Value& checks = tree["checks"];
+  checks["begun"] = Json::UInt64{process.checks.count};
+  checks["over_ms"] = Json::Int64{process.checks.over.count()};
+  checks["late_us"]["p50"] = Json::Int64{process.checks.median.count()};
+  checks["late_us"]["p99"] = Json::Int64{process.checks.p99.count()};
+  checks["late_us"]["max"] = Json::Int64{process.checks.most.count()};
   Json::Value& data_plane = tree["data_plane"];
   data_plane["connected"] = process.data_plane_connected;
   data_plane["trouble"] = process.data_plane_trouble;

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -47,7 +48,7 @@ void StateKeeper::restore() {
 asio::awaitable<void> StateKeeper::run() {
   for (;;) {
     const auto start = std::chrono::steady_clock::now();
-    save();
+    co_await save();
     const auto rest = kRest * (std::chrono::steady_clock::now() - start);
     pause_.expires_after(std::min<std::chrono::steady_clock::duration>(rest, kGatherAtMost));
     co_await pause_.async_wait(kAsTuple);
@@ -59,9 +60,24 @@ asio::awaitable<void> StateKeeper::run() {
   }
 }
 
-void StateKeeper::save() {
+SavedState StateKeeper::take() {
   saved_revision_ = controller_.revision();
-  const auto written = base::write_file_atomically(file_, encode_state(controller_.save(present())));
+  return controller_.save(present());
+}
+
+asio::awaitable<void> StateKeeper::save() {
+  auto write = [file = file_, state = take()] {
+    return base::write_file_atomically(file, encode_state(state));
+  };
+  const base::Result<void> written = co_await side_.run(std::move(write));
+  tell(written);
+}
+
+void StateKeeper::save_at_end() {
+  tell(base::write_file_atomically(file_, encode_state(take())));
+}
+
+void StateKeeper::tell(const base::Result<void>& written) {
   if (!written && !failed_) base::log::error("the servers' state is not kept: {}", written.error().message);
   failed_ = !written.has_value();
 }

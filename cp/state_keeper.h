@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "cp/controller.h"
+#include "cp/side_thread.h"
 
 namespace sluice::cp {
 
@@ -15,12 +16,14 @@ namespace sluice::cp {
 /// kill may follow; then again only when writing has rested for twenty times as long as it took, a second at
 /// most, so that many changes cost a twentieth of a core; at least once a minute (so that its age tells how
 /// long nobody has looked after the servers), and at the end. A file that cannot be written is told of once.
-/// Thread: the io_context's one. The controller must outlive the io_context's run.
+/// The side thread writes, one file after the other, each what the controller knew when save() was called.
+/// Thread: the io_context's one. Controller and side thread must outlive the io_context's run.
 class StateKeeper {
  public:
-  StateKeeper(const boost::asio::any_io_executor& executor, Controller& controller,
+  StateKeeper(const boost::asio::any_io_executor& executor, Controller& controller, SideThread& side,
               std::filesystem::path file)
       : controller_(controller),
+        side_(side),
         file_(std::move(file)),
         wake_(executor, boost::asio::steady_timer::time_point::max()),
         pause_(executor) {}
@@ -32,10 +35,17 @@ class StateKeeper {
   boost::asio::awaitable<void> run();
   /// There may be a change.
   void wake() { wake_.cancel(); }
-  void save();
+  /// Returns when the file says what is known now, or cannot be written.
+  boost::asio::awaitable<void> save();
+  /// The same for the end of the process. Pre: the side thread has finished.
+  void save_at_end();
 
  private:
+  [[nodiscard]] SavedState take();
+  void tell(const base::Result<void>& written);
+
   Controller& controller_;
+  SideThread& side_;
   std::filesystem::path file_;
   boost::asio::steady_timer wake_;   ///< cancelled by wake()
   boost::asio::steady_timer pause_;  ///< changes gather

@@ -48,10 +48,30 @@ const config::ServiceReport* find_report(const config::DataplaneReport& report, 
 
 }  // namespace
 
+namespace {
+
+/// A server is on the list for as long as this lives, however that ends.
+class Listed {
+ public:
+  Listed(std::list<config::ServerName>& list, config::ServerName name)
+      : list_(list), place_(list.insert(list.end(), std::move(name))) {}
+  Listed(const Listed&) = delete;
+  Listed& operator=(const Listed&) = delete;
+  ~Listed() { list_.erase(place_); }
+
+ private:
+  std::list<config::ServerName>& list_;
+  std::list<config::ServerName>::iterator place_;
+};
+
+}  // namespace
+
 asio::awaitable<base::Result<std::string>> Waiting::until(config::WaitRequest request) {
   const bool drained = request.what == config::WaitFor::drained;
   const TimePoint began = std::chrono::steady_clock::now();
   const TimePoint deadline = began + std::min(request.timeout, config::kLongestDuration);
+  std::optional<Listed> listed;
+  if (drained) listed.emplace(waited_for_, config::ServerName{request.service, request.server});
   if (drained) co_await look(began);
   // A server that a reload has removed is known to the data plane as long as it has connections.
   const auto known = names_are_known(request);
@@ -123,21 +143,27 @@ std::string Waiting::missing_drained(const config::WaitRequest& request, TimePoi
 }
 
 asio::awaitable<void> Waiting::look(TimePoint since) {
+  while (looking_) co_await looked_at_.async_wait(kAsTuple);
   const TimePoint now = std::chrono::steady_clock::now();
-  if (looking_ || (looked_ >= since && now - looked_ < kLook)) co_return;
+  if (looked_ >= since && now - looked_ < kLook) co_return;
   struct Guard {
-    explicit Guard(bool& flag) : flag_(flag) { flag_ = true; }
+    explicit Guard(Waiting& waiting) : waiting_(waiting) { waiting_.looking_ = true; }
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
-    ~Guard() { flag_ = false; }
-    bool& flag_;
+    ~Guard() {
+      waiting_.looking_ = false;
+      waiting_.looked_at_.cancel();
+    }
+    Waiting& waiting_;
   };
-  const Guard guard(looking_);  // also when the one who looks is cancelled
-  auto report = co_await link_.report(kReportAnswer);
+  const Guard guard(*this);  // also when the one who looks is cancelled
+  config::ReportRequest request;
+  request.only.emplace(waited_for_.begin(), waited_for_.end());
+  auto report = co_await link_.report(kReportAnswer, std::move(request));
+  looked_ = now;
   if (report) {
     report_ = *std::move(report);
     no_report_.clear();
-    looked_ = now;
   } else {
     report_.reset();
     no_report_ = report.error().message;

@@ -108,6 +108,7 @@ void follow_tables(const ServiceTables& tables, WorkerState& worker, base::Tick 
     syn.service = service;
     syn.wait_for = syn.avoid = kNoIndex;
     syn.attempts = 0;
+    syn.silent_count = 0;
     make_ready(slot, worker, now);
   }
   for (std::size_t i = syns.active().size(); i-- > 0;) {
@@ -178,9 +179,11 @@ void keep_syn(const Packet& packet, const Service& service, std::uint16_t& kept,
   } else if (service.retries != 0) {
     slot = syns.put(packet, false);
   }
-  // A loose one that is not kept is let go by run_stored().
-  if (slot == kNoIndex || syns.at(slot).attempts >= service.retries) return;
+  if (slot == kNoIndex) return;
   StoredSyn& syn = syns.at(slot);
+  syn.spent = syn.attempts >= service.retries;
+  if (syn.spent && syn.silent_count == 0) return;  // let go by run_stored()
+  syn.altered = false;
   syn.service = packet.meta.service;  // it may have been stored for another that had the endpoint before
   ++syn.attempts;
   syns.bind(slot);
@@ -211,15 +214,18 @@ bool absorb(Packet& packet, const FlowKey<F>& key, WorkerState& worker) noexcept
   return true;
 }
 
+bool goes_elsewhere(const Service& service, std::uint16_t server) noexcept {
+  return service.retries != 0 && service.redispatch && service.choices != nullptr &&
+         std::any_of(service.choices->servers.begin(), service.choices->servers.end(),
+                     [server](std::uint16_t other) { return other != server; });
+}
+
 void retry(std::uint16_t slot, std::uint16_t server, const ServiceTables& tables, WorkerState& worker,
            base::Tick now) noexcept {
   SynStore& syns = worker.syns;
   StoredSyn& syn = syns.at(slot);
   const Service& service = tables.services[syn.service];
-  const auto is_other = [server](std::uint16_t s) { return s != server; };
-  const bool has_others = service.choices != nullptr && std::any_of(service.choices->servers.begin(),
-                                                                    service.choices->servers.end(), is_other);
-  if (service.redispatch && has_others) {
+  if (goes_elsewhere(service, server)) {
     syn.wait_for = kNoIndex;
     syn.avoid = server;
     worker.handshakes[server].redispatched.add(1);

@@ -27,7 +27,8 @@ namespace sluice::dp {
 void hold(Packet& packet, const Choice& choice, const ServiceTables& tables, WorkerState& worker,
           base::Tick now) noexcept;
 
-/// Ties the SYN that began a flow to it, while further attempts are left. `syn` is FlowDetail::syn.
+/// Ties the SYN that began a flow to it, while further attempts are left, or its answer is to tell who was
+/// silent to it without reason. `syn` is FlowDetail::syn.
 void keep_syn(const Packet& packet, const Service& service, std::uint16_t& syn, WorkerState& worker) noexcept;
 
 /// Lets go of a flow's stored SYN, if it has one: it was answered, or the flow is over.
@@ -42,6 +43,10 @@ inline void forget_syn(std::uint16_t& syn, WorkerState& worker) noexcept {
 /// do with it.
 template <base::Family F>
 [[nodiscard]] bool absorb(Packet& packet, const FlowKey<F>& key, WorkerState& worker) noexcept;
+
+/// Whether a SYN that `server` has failed is tried at others: who else has heard it can tell whose fault it
+/// was.
+[[nodiscard]] bool goes_elsewhere(const Service& service, std::uint16_t server) noexcept;
 
 /// Has the loose SYN of a flow that did not reach `server` tried again: elsewhere at once, or there after a
 /// pause.

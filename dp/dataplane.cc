@@ -142,7 +142,7 @@ base::Result<void> run_dataplane(const config::Config& config, const std::string
   }
   auto control = Control::create(**loop, shared, next_hops, *ports, worker_pointers);
   if (!control) return std::move(control).error();
-  (*server)->serve(**control, [&] { return make_report(**control, basics); });
+  (*server)->serve(**control, [&](const auto& request) { return make_report(**control, basics, request); });
 
   const auto refresh = [&] { (*telemetry)->update(make_report(**control, basics)); };
   refresh();

@@ -7,6 +7,7 @@
 #include "dp/answer.h"
 #include "dp/flow/attempt.h"
 #include "dp/flow/client_hop.h"
+#include "dp/flow/flow_life.h"
 #include "dp/flow/tcp_options.h"
 #include "dp/icmp_error.h"
 #include "dp/ip_header.h"
@@ -44,19 +45,26 @@ void not_resolved(Packet& packet, const Flow<F>& flow, const Resolution& resolut
   }
 }
 
-/// There is no way to the server, or nobody at its end: while the SYN can be tried elsewhere, the client need
-/// not know.
+/// There is no way to the server, or nobody at its end: an attempt to reach it is over. While the SYN can be
+/// tried elsewhere, the client need not know; after the last attempt it is told in words that end its
+/// connection. False: the packet is undeliverable, as any other would be.
 template <Family F>
-bool is_tried_again(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+bool ends_attempt(Packet& packet, DropReason why, const Snapshot& snapshot, WorkerState& worker,
+                  base::Tick now) noexcept {
   const std::uint32_t number = packet.meta.flow;
+  const Flow<F>& flow = worker.flows<F>().flow(number);
   if (packet.meta.direction == Direction::to_client || packet.meta.icmp_error ||
-      worker.flows<F>().flow(number).state != FlowState::syn_sent ||
-      worker.flows<F>().detail(number).syn == kNoIndex ||
-      !attempt_failed<F>(number, Failure::unreachable, snapshot, worker, now)) {
+      flow.state != FlowState::syn_sent) {
     return false;
   }
-  packet.drop(DropReason::retried);
-  return true;
+  const bool told = snapshot.services->services[flow.service].retries != 0;
+  if (attempt_failed<F>(number, Failure::unreachable, snapshot, worker, now)) {
+    packet.drop(DropReason::retried);
+    return true;
+  }
+  end_flow<F>(number, snapshot, worker, now);
+  if (told) answer_with_reset(packet, why, worker, now);
+  return told;
 }
 
 /// The adjacency that the packet leaves by; null when the verdict is set.
@@ -84,9 +92,9 @@ const Adjacency* next_hop(Packet& packet, Flow<F>& flow, const Snapshot& snapsho
     case AdjacencyState::failed:
     case AdjacencyState::gone: break;
   }
-  if (is_tried_again<F>(packet, snapshot, worker, now)) return nullptr;
   const bool known = adjacency.state == AdjacencyState::failed;
-  undeliverable(packet, known ? DropReason::neighbour_failed : DropReason::no_route, worker, now);
+  const DropReason why = known ? DropReason::neighbour_failed : DropReason::no_route;
+  if (!ends_attempt<F>(packet, why, snapshot, worker, now)) undeliverable(packet, why, worker, now);
   return nullptr;
 }
 

@@ -54,6 +54,8 @@ struct alignas(kCacheLine) ServerLoad {
   Places waiting;  ///< SYNs held for this very server
   std::atomic<std::uint32_t> failures_in_row{0};
   std::atomic<Failure> last_failure{Failure::none};
+  std::atomic<std::uint32_t> answered_at{0};  ///< tick at which a SYN was answered last
+  std::atomic<std::uint16_t> holder{0};       ///< counts the servers that have had the slot
 };
 static_assert(sizeof(ServerLoad) == kCacheLine);
 
@@ -81,6 +83,7 @@ struct Load {
   void forget(std::uint16_t server) noexcept {
     servers[server].failures_in_row.store(0, std::memory_order_relaxed);
     servers[server].last_failure.store(Failure::none, std::memory_order_relaxed);
+    servers[server].holder.fetch_add(1, std::memory_order_relaxed);
   }
   /// A connection that was over goes on after all.
   void take(std::uint16_t service, std::uint16_t server) noexcept {

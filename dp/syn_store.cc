@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/headers.h"
+#include "dp/flow/tcp_options.h"
 #include "dp/ip_header.h"
 
 namespace sluice::dp {
@@ -23,6 +24,40 @@ FlowKey<F> StoredSyn::key() const noexcept {
   const auto* tcp = base::at<base::TcpHdr>(bytes(), l4_offset);
   return {ip->src, ip->dst, tcp->src, tcp->dst, base::IpProto::tcp};
 }
+
+namespace {
+
+/// The packet of a SYN without what differs from one transmission to the next (and from one connection to the
+/// next): IPv4's identification, IPv6's flow label, sequence number, timestamps, checksums, and ECN, which
+/// is not asked for twice (RFC 3168 §6.1.1.1).
+std::array<std::byte, StoredSyn::kRoom> essence_of(const StoredSyn& syn) noexcept {
+  std::array<std::byte, StoredSyn::kRoom> essence{};
+  const auto packet = syn.bytes().subspan(syn.l3_offset);
+  std::copy(packet.begin(), packet.end(), essence.begin());
+  const std::span<std::byte> bytes = std::span(essence).first(packet.size());
+  if (syn.family == Family::v4) {
+    auto* ip = at<base::Ipv4Hdr>(bytes, 0);
+    ip->id = {};
+    ip->checksum = {};
+  } else {
+    auto* ip = at<base::Ipv6Hdr>(bytes, 0);
+    ip->version_class_flow = base::Be32{ip->version_class_flow.host() & 0xfff0'0000U};
+  }
+  const auto segment = bytes.subspan(syn.l4_offset - syn.l3_offset);
+  (void)strip_timestamps(segment);
+  auto* tcp = at<base::TcpHdr>(segment, 0);
+  tcp->seq = {};
+  tcp->checksum = {};
+  tcp->flags.bits =
+      static_cast<std::uint8_t>(tcp->flags.bits & ~(base::TcpFlags::kEce | base::TcpFlags::kCwr));
+  return essence;
+}
+
+bool is_retransmission(const StoredSyn& before, const StoredSyn& after) noexcept {
+  return essence_of(before) == essence_of(after);
+}
+
+}  // namespace
 
 base::Result<SynStore> SynStore::create(std::uint32_t capacity) {
   capacity = std::clamp<std::uint32_t>(capacity, 1, kMaxCapacity);
@@ -55,6 +90,8 @@ std::uint16_t SynStore::put(const Packet& packet, bool to_wait) noexcept {
   syn.service = packet.meta.service;
   syn.wait_for = syn.avoid = kNoIndex;
   syn.attempts = 0;
+  syn.spent = syn.altered = false;
+  syn.silent_count = 0;
   syn.next = syn.prev = syn.chain = kNoIndex;
   syn.queue = kNoQueue;
   syn.state = SynState::loose;
@@ -64,7 +101,13 @@ std::uint16_t SynStore::put(const Packet& packet, bool to_wait) noexcept {
 
 bool SynStore::replace(std::uint16_t slot, const Packet& packet) noexcept {
   if (packet.bytes.size() != packet.frame_length || packet.frame_length > StoredSyn::kRoom) return false;
-  copy(slots_[slot], packet);
+  StoredSyn& syn = slots_[slot];
+  const StoredSyn before = syn;
+  copy(syn, packet);
+  if (!is_retransmission(before, syn)) {
+    syn.altered = true;
+    syn.silent_count = 0;
+  }
   return true;
 }
 

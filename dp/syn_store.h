@@ -56,6 +56,12 @@ inline constexpr SynQueue kReadyQueue = 2 * kMaxServices + kMaxServers;
 
 enum class SynState : std::uint8_t { free, loose, bound, queued };
 
+/// A server that did not answer a SYN: its slot, and ServerLoad::holder as it was.
+struct SilentServer {
+  std::uint16_t server = kNoIndex;
+  std::uint16_t holder = 0;
+};
+
 struct StoredSyn {
   /// Link header with tags, IP and TCP header with all options; longer SYNs are not stored.
   static constexpr std::size_t kRoom = 128;
@@ -77,6 +83,10 @@ struct StoredSyn {
   std::uint8_t l3_offset = 0, l4_offset = 0;
   base::Family family = base::Family::v4;
   SynState state = SynState::free;
+  bool spent = false;                  ///< the attempt in progress is the last
+  bool altered = false;                ///< what the server has been sent meanwhile is not one and the same
+  std::uint8_t silent_count = 0;       ///< of `silent`; more are not noted
+  std::array<SilentServer, 4> silent;  ///< servers that have not answered it (dp/flow/attempt.h)
 
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return std::span(frame).first(length); }
   [[nodiscard]] std::uint32_t isn() const noexcept;
@@ -109,7 +119,8 @@ class SynStore {
   /// Copies a parsed and classified SYN; it is loose. kNoIndex when it is too long, cut into segments, or
   /// there is no room: of which a quarter is kept for those that are to wait.
   [[nodiscard]] std::uint16_t put(const Packet& packet, bool to_wait) noexcept;
-  /// Takes a newer copy of the same client's SYN. False, and nothing done, when it does not fit.
+  /// Takes a newer copy of the same client's SYN. False, and nothing done, when it does not fit. A copy that
+  /// differs in more than a retransmission does says nothing of who was silent to the one before.
   bool replace(std::uint16_t slot, const Packet& packet) noexcept;
   /// Frees it, wherever it is.
   void release(std::uint16_t slot) noexcept;

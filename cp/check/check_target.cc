@@ -52,6 +52,7 @@ base::Result<std::shared_ptr<const CheckTarget>> prepare_check(const config::Con
   target->endpoint.address = server.check.address.value_or(server.endpoint.address);
   target->endpoint.port = server.check.port != 0 ? server.check.port : server.endpoint.port;
   target->timeout = server.check.timeout.value_or(server.check.interval);
+  target->connect_timeout = std::min(service.timeouts.connect, server.check.interval);
   target->service = service.name;
   target->server = server.name;
   target->service_position = service_index + 1;

@@ -19,12 +19,13 @@ namespace sluice::cp {
 /// Immutable; a check that runs holds on to its target, so that a reload may drop it.
 struct CheckTarget {
   config::Check check;
-  base::Endpoint endpoint;  ///< what is checked: the server, or check.address and check.port
-  config::Milliseconds timeout{0};
-  std::string tls_name;              ///< for SNI and the certificate; may be empty
-  TlsContexts::Context tls;          ///< where the check, or a step of it, speaks TLS
-  std::vector<Matcher> step_expect;  ///< by step; of steps that expect nothing: any
-  std::optional<Matcher> expect;     ///< http's body, udp's answer
+  base::Endpoint endpoint;                  ///< what is checked: the server, or check.address and check.port
+  config::Milliseconds timeout{0};          ///< check.timeout, else check.interval
+  config::Milliseconds connect_timeout{0};  ///< of each connect, where check.timeout is given
+  std::string tls_name;                     ///< for SNI and the certificate; may be empty
+  TlsContexts::Context tls;                 ///< where the check, or a step of it, speaks TLS
+  std::vector<Matcher> step_expect;         ///< by step; of steps that expect nothing: any
+  std::optional<Matcher> expect;            ///< http's body, udp's answer
 
   // What an external command is told.
   std::string service, server;

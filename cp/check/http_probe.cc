@@ -93,9 +93,10 @@ asio::awaitable<CheckResult> ask(const CheckTarget& target, CheckConnection& con
 
 }  // namespace
 
-asio::awaitable<CheckResult> probe_http(const CheckTarget& target, CheckResult& if_late) {
+asio::awaitable<CheckResult> probe_http(const CheckTarget& target, CheckResult& if_late, CheckClock& clock) {
   CheckConnection connection(co_await asio::this_coro::executor);
   if_late.status = CheckStatus::l4_timeout;
+  clock.connecting();
   CheckResult result = co_await connection.connect(target.endpoint, Ending::reset);
   if (!result.passed()) co_return result;
   if (target.tls) {
@@ -103,6 +104,7 @@ asio::awaitable<CheckResult> probe_http(const CheckTarget& target, CheckResult& 
     result = co_await connection.start_tls(*target.tls, target.tls_name);
     if (!result.passed()) co_return result;
   }
+  clock.connected();
   if_late.status = CheckStatus::l7_timeout;
   result = co_await ask(target, connection);
   co_return result;

@@ -23,19 +23,19 @@ config::Milliseconds since(Clock::time_point start) {
   return std::chrono::duration_cast<config::Milliseconds>(Clock::now() - start);
 }
 
-asio::awaitable<CheckResult> probe(const CheckTarget& target, CheckResult& if_late) {
+asio::awaitable<CheckResult> probe(const CheckTarget& target, CheckResult& if_late, CheckClock& clock) {
   switch (target.check.type) {
-    case config::CheckType::tcp: return probe_tcp(target, if_late);
-    case config::CheckType::tcp_check: return probe_script(target, if_late);
-    case config::CheckType::tls: return probe_tls(target, if_late);
+    case config::CheckType::tcp: return probe_tcp(target, if_late, clock);
+    case config::CheckType::tcp_check: return probe_script(target, if_late, clock);
+    case config::CheckType::tls: return probe_tls(target, if_late, clock);
     case config::CheckType::http:
-    case config::CheckType::https: return probe_http(target, if_late);
+    case config::CheckType::https: return probe_http(target, if_late, clock);
     case config::CheckType::dns: return probe_dns(target, if_late);
     case config::CheckType::udp: return probe_udp(target, if_late);
     case config::CheckType::none:
     case config::CheckType::external: break;  // the first is never checked, the second not bounded here
   }
-  return probe_tcp(target, if_late);
+  return probe_tcp(target, if_late, clock);
 }
 
 }  // namespace
@@ -48,8 +48,8 @@ asio::awaitable<CheckResult> run_check(std::shared_ptr<const CheckTarget> target
     co_return result;
   }
   const auto started = Clock::now();
-  asio::steady_timer deadline(co_await asio::this_coro::executor, target->timeout);
-  auto first = co_await (probe(*target, result) || deadline.async_wait(kAsTuple));
+  CheckClock clock(co_await asio::this_coro::executor, *target);
+  auto first = co_await (probe(*target, result, clock) || clock.run_out());
   if (first.index() == 0) result = std::get<0>(std::move(first));
   result.duration = since(started);
   co_return result;

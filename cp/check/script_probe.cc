@@ -79,8 +79,8 @@ std::string mismatch_text(const CheckStep& step, std::size_t number, bool empty)
 /// The script's run: connection, what was received, and how far the server got.
 class Script {
  public:
-  Script(asio::any_io_executor executor, const CheckTarget& target, CheckResult& if_late)
-      : target_(target), if_late_(if_late), connection_(std::move(executor)) {}
+  Script(asio::any_io_executor executor, const CheckTarget& target, CheckResult& if_late, CheckClock& clock)
+      : target_(target), if_late_(if_late), clock_(clock), connection_(std::move(executor)) {}
 
   asio::awaitable<CheckResult> run() {
     const std::vector<CheckStep>& steps = target_.check.steps;
@@ -132,13 +132,18 @@ class Script {
     base::Endpoint endpoint = target_.endpoint;
     if (step.port != 0) endpoint.port = step.port;
     late_means(CheckStatus::l4_timeout, place);
+    clock_.connecting();
     const Ending ending = step.linger ? Ending::finish : Ending::reset;
     CheckResult result = co_await connection_.connect(endpoint, ending);
     if (!result.passed()) co_return placed(std::move(result), place);
-    if (!step.tls) co_return result;
+    if (!step.tls) {
+      clock_.connected();
+      co_return result;
+    }
     late_means(CheckStatus::l6_timeout, place);
     result = co_await connection_.start_tls(*target_.tls, target_.tls_name);
     if (!result.passed()) co_return placed(std::move(result), place);
+    clock_.connected();
     co_return result;
   }
 
@@ -192,14 +197,16 @@ class Script {
 
   const CheckTarget& target_;
   CheckResult& if_late_;
+  CheckClock& clock_;
   CheckConnection connection_;
   std::string received_;
 };
 
 }  // namespace
 
-asio::awaitable<CheckResult> probe_script(const CheckTarget& target, CheckResult& if_late) {
-  Script script(co_await asio::this_coro::executor, target, if_late);
+asio::awaitable<CheckResult> probe_script(const CheckTarget& target, CheckResult& if_late,
+                                          CheckClock& clock) {
+  Script script(co_await asio::this_coro::executor, target, if_late, clock);
   co_return co_await script.run();
 }
 

@@ -93,11 +93,10 @@ base::Result<void> Control::apply(config::ForwardingState state, std::function<v
   state_ = std::move(state);
   publish();
   update_filters();
-  // Not before every worker has stopped giving these servers new connections. What they have not answered yet
-  // is none: that is tried elsewhere when its time is up.
+  // Not before every worker has stopped giving these servers new connections.
   const std::uint64_t serial = publisher_.current()->serial;
   acks_.push_back({serial, [this, slots = std::move(shut_down)] {
-                     end_connections(slots, FlowStates::open(), "their server was marked down");
+                     end_connections(slots, "their server was marked down");
                    }});
   acks_.push_back({serial, std::move(done)});
   return {};
@@ -249,14 +248,13 @@ base::Result<void> Control::kill_flows(const config::FlowFilter& filter,
   return {};
 }
 
-void Control::end_connections(const std::vector<std::uint16_t>& slots, FlowStates states,
-                              const std::string& why) {
+void Control::end_connections(const std::vector<std::uint16_t>& slots, const std::string& why) {
   if (slots.empty()) return;
   FlowQuery::Filter filter;
-  filter.states = states;
+  filter.states = FlowStates::alive();
   filter.servers.emplace(kMaxServers);
   for (const std::uint16_t slot : slots) (*filter.servers)[slot] = true;
-  flow_jobs_.kill(filter, [why](std::uint64_t ended) {
+  flow_jobs_.take_from_servers(filter, [why](std::uint64_t ended) {
     if (ended != 0) base::log::info("{} connections ended: {}", ended, why);
   });
 }
@@ -266,7 +264,7 @@ void Control::stop_long_drains() {
   std::vector<std::uint16_t> slots = hard_stop_.overdue(compiler_, state_.hard_stop_after, base::steady_ms());
   std::erase_if(slots,
                 [&](std::uint16_t slot) { return ledger_.server(slot).traffic.connections_current == 0; });
-  end_connections(slots, FlowStates::alive(), "their server was removed, and hard_stop_after has passed");
+  end_connections(slots, "their server was removed, and hard_stop_after has passed");
 }
 
 }  // namespace sluice::dp

@@ -84,8 +84,9 @@ class Control {
   /// True when ports that our local addresses may not use have changed.
   bool refresh_kernel_ports();
   void finish_acks();
-  /// Ends the connections of server slots, for a reason that the log is told.
-  void end_connections(const std::vector<std::uint16_t>& slots, FlowStates states, const std::string& why);
+  /// Ends the connections of server slots, for a reason that the log is told. What has not been answered yet
+  /// is tried elsewhere.
+  void end_connections(const std::vector<std::uint16_t>& slots, const std::string& why);
   void stop_long_drains();
   [[nodiscard]] bool all_run(std::uint64_t serial) const noexcept;
 

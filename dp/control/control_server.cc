@@ -5,7 +5,6 @@
 #include <utility>
 #include <variant>
 
-#include "config/wire.h"
 #include "dp/control/report.h"
 
 namespace sluice::dp {
@@ -67,7 +66,7 @@ void ControlServer::on_line(base::UnixServer::ClientId client, std::string_view 
               control_->apply(std::move(r.state), [=] { reply(config::encode_apply_reply(generation)); });
           if (!applied) reply(config::encode_error_reply(applied.error().message));
         } else if constexpr (std::is_same_v<Request, config::ReportRequest>) {
-          reply(config::encode_report_reply(reporter_()));
+          reply(config::encode_report_reply(reporter_(r)));
         } else if constexpr (std::is_same_v<Request, config::FlowsRequest>) {
           const auto listing = control_->list_flows(
               r.filter, [=](const config::FlowList& list) { reply(config::encode_flows_reply(list)); });

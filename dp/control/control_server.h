@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/unix_channel.h"
 #include "config/report.h"
+#include "config/wire.h"
 #include "dp/control/control.h"
 
 namespace sluice::dp {
@@ -21,7 +22,7 @@ namespace sluice::dp {
 class ControlServer {
  public:
   /// Makes a report on request.
-  using Reporter = std::function<config::DataplaneReport()>;
+  using Reporter = std::function<config::DataplaneReport(const config::ReportRequest&)>;
 
   /// Takes hold of RUNTIME_DIR/dp.sock; requests are answered after serve(). Errors: exists, when another dp
   /// has it.

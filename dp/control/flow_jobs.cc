@@ -86,8 +86,9 @@ void FlowJobs::list(const FlowQuery::Filter& filter, std::uint32_t limit,
   add(FlowQuery::Purpose::list, filter, std::min(limit, kMaxListed)).listed = std::move(done);
 }
 
-void FlowJobs::kill(const FlowQuery::Filter& filter, std::function<void(std::uint64_t)> done) {
-  add(FlowQuery::Purpose::kill, filter, 0).killed = std::move(done);
+void FlowJobs::end(FlowQuery::Purpose purpose, const FlowQuery::Filter& filter,
+                   std::function<void(std::uint64_t)> done) {
+  add(purpose, filter, 0).killed = std::move(done);
 }
 
 bool FlowJobs::complete(Job& job) {

@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -31,7 +32,13 @@ class FlowJobs {
   /// `done` gets up to `limit` of the flows that match, from step().
   void list(const FlowQuery::Filter& filter, std::uint32_t limit, std::function<void(config::FlowList)> done);
   /// Ends the flows that match; `done` gets their number, from step().
-  void kill(const FlowQuery::Filter& filter, std::function<void(std::uint64_t)> done);
+  void kill(const FlowQuery::Filter& filter, std::function<void(std::uint64_t)> done) {
+    end(FlowQuery::Purpose::kill, filter, std::move(done));
+  }
+  /// Ends the connections that servers have; what they have not answered yet is tried elsewhere.
+  void take_from_servers(const FlowQuery::Filter& filter, std::function<void(std::uint64_t)> done) {
+    end(FlowQuery::Purpose::take_from_server, filter, std::move(done));
+  }
 
   /// Takes what workers have done, and gives them more to do. `compiler` and `tables` as they stand: rows
   /// whose slots have been freed are left out.
@@ -47,6 +54,8 @@ class FlowJobs {
     std::function<void(std::uint64_t)> killed;
   };
   Job& add(FlowQuery::Purpose purpose, const FlowQuery::Filter& filter, std::uint32_t limit);
+  void end(FlowQuery::Purpose purpose, const FlowQuery::Filter& filter,
+           std::function<void(std::uint64_t)> done);
   bool complete(Job& job);
 
   std::size_t workers_;

@@ -1,5 +1,6 @@
 #include "dp/control/flow_query.h"
 
+#include "dp/flow/attempt.h"
 #include "dp/flow/flow_life.h"
 
 namespace sluice::dp {
@@ -48,6 +49,8 @@ bool FlowQuery::scan(const Snapshot& snapshot, WorkerState& worker, base::Tick n
     if (!matches(flow)) continue;
     if (purpose_ == Purpose::list) {
       if (rows_.size() < rows_.capacity()) rows_.push_back(row_of(flow, flows.detail(next_)));
+    } else if (purpose_ == Purpose::take_from_server && withdraw_attempt<F>(next_, snapshot, worker, now)) {
+      continue;
     } else if (kill_flow<F>(next_, snapshot, worker, now) == Killing::no_room) {
       budget = 0;
       return false;

@@ -25,10 +25,6 @@ class FlowStates {
   [[nodiscard]] static constexpr FlowStates alive() noexcept {
     return where([](FlowState s) { return s != FlowState::unused && class_of(s) != FlowClass::closed; });
   }
-  /// Those of connections that a server has taken part in and that are not over; UDP: all.
-  [[nodiscard]] static constexpr FlowStates open() noexcept {
-    return where([](FlowState s) { return alive().contains(s) && s != FlowState::syn_sent; });
-  }
   [[nodiscard]] static constexpr FlowStates only(FlowState state) noexcept {
     return where([state](FlowState s) { return s == state; });
   }
@@ -58,6 +54,8 @@ class FlowQuery {
   enum class Purpose : std::uint8_t {
     list,  ///< take rows()
     kill,  ///< end them, by RST to both ends
+    /// The same for a server's sake: what it has not answered yet is tried elsewhere, while that is possible.
+    take_from_server,
   };
   /// A flow as plain values, whichever its family.
   struct Row {
@@ -89,7 +87,8 @@ class FlowQuery {
   [[nodiscard]] bool done() const noexcept { return done_.load(std::memory_order_acquire); }
   /// Pre: done().
   [[nodiscard]] const std::vector<Row>& rows() const noexcept { return rows_; }
-  [[nodiscard]] std::uint64_t matched() const noexcept { return matched_; }  ///< those beyond the limit, too
+  /// Those beyond the limit, too; not those that are tried elsewhere.
+  [[nodiscard]] std::uint64_t matched() const noexcept { return matched_; }
   [[nodiscard]] base::Tick taken_at() const noexcept { return taken_at_; }
 
  private:

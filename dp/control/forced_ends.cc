@@ -1,7 +1,7 @@
 #include "dp/control/forced_ends.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 #include <tuple>
 
 namespace sluice::dp {
@@ -10,14 +10,14 @@ namespace {
 /// A server by what it is to an operator: its service's name, its own, its endpoint.
 using ServerName = std::tuple<std::string, std::string, base::Endpoint>;
 
-std::set<ServerName> shut_down(const config::ForwardingState& state) {
-  std::set<ServerName> names;
+std::map<ServerName, std::uint32_t> shutdowns_of(const config::ForwardingState& state) {
+  std::map<ServerName, std::uint32_t> shutdowns;
   for (const config::ForwardingService& service : state.services) {
     for (const config::ForwardingServer& server : service.servers) {
-      if (server.shutdown_sessions) names.emplace(service.name, server.name, server.endpoint);
+      if (server.shutdowns != 0) shutdowns[{service.name, server.name, server.endpoint}] = server.shutdowns;
     }
   }
-  return names;
+  return shutdowns;
 }
 
 }  // namespace
@@ -25,13 +25,15 @@ std::set<ServerName> shut_down(const config::ForwardingState& state) {
 std::vector<std::uint16_t> newly_shut_down(const config::ForwardingState& before,
                                            const config::ForwardingState& after,
                                            const ServiceCompiler& compiler) {
-  const std::set<ServerName> was = shut_down(before), is = shut_down(after);
+  const std::map<ServerName, std::uint32_t> was = shutdowns_of(before), is = shutdowns_of(after);
   std::vector<std::uint16_t> slots;
   for (std::uint16_t slot = 0; slot < compiler.servers().size(); ++slot) {
     const auto* holder = compiler.servers()[slot];
     if (holder == nullptr) continue;
-    const ServerName server{holder->service, holder->server, holder->endpoint};
-    if (is.contains(server) && !was.contains(server)) slots.push_back(slot);
+    const auto now = is.find({holder->service, holder->server, holder->endpoint});
+    if (now == is.end()) continue;
+    const auto then = was.find(now->first);
+    if (then == was.end() || then->second < now->second) slots.push_back(slot);
   }
   return slots;
 }

@@ -13,8 +13,8 @@
 /// Servers whose connections are to end though neither side closes them. Pure: says which, ends none.
 namespace sluice::dp {
 
-/// The slots of the servers whose shutdown_sessions is set in `after` and was not in `before`, whose
-/// connections are to end once; those of the same server that drain elsewhere, too.
+/// The slots of the servers whose `shutdowns` has risen from `before` to `after`, so that their connections
+/// are to end; those of the same server that drain elsewhere, too.
 [[nodiscard]] std::vector<std::uint16_t> newly_shut_down(const config::ForwardingState& before,
                                                          const config::ForwardingState& after,
                                                          const ServiceCompiler& compiler);

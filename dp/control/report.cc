@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string_view>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -57,13 +59,32 @@ std::string_view word(Failure failure) noexcept {
   return {};
 }
 
-std::vector<config::ServiceReport> services(const Control& control) {
+/// The servers that a request is for.
+class Wanted {
+ public:
+  explicit Wanted(const config::ReportRequest& request) : all_(!request.only) {
+    if (all_) return;
+    for (const config::ServerName& name : *request.only) names_[name.service].insert(name.server);
+  }
+  [[nodiscard]] bool service(std::string_view name) const { return all_ || names_.contains(name); }
+  [[nodiscard]] bool server(std::string_view service, std::string_view name) const {
+    if (all_) return true;
+    const auto found = names_.find(service);
+    return found != names_.end() && (found->second.contains(name) || found->second.contains("*"));
+  }
+
+ private:
+  bool all_;
+  std::map<std::string_view, std::set<std::string_view>> names_;  ///< the request's
+};
+
+std::vector<config::ServiceReport> services(const Control& control, const Wanted& wanted) {
   const ServiceCompiler& compiler = control.compiler();
   const ServiceTables& tables = *control.snapshot().services;
   std::map<std::string, std::vector<config::ServerReport>> servers;  // by service
   for (std::uint16_t slot = 0; slot < compiler.servers().size(); ++slot) {
     const auto* holder = compiler.servers()[slot];
-    if (holder == nullptr) continue;
+    if (holder == nullptr || !wanted.service(holder->service)) continue;
     const ServerTally tally = control.ledger().server(slot);
     config::ServerReport report{.name = holder->server,
                                 .endpoint = holder->endpoint,
@@ -93,6 +114,7 @@ std::vector<config::ServiceReport> services(const Control& control) {
   }
   std::vector<config::ServiceReport> reports;
   const auto add_service = [&](const config::ForwardingService& service) {
+    if (!wanted.service(service.name)) return;
     ServerTally sum = control.ledger().removed_servers(service.name);
     config::ServiceReport report{.name = service.name,
                                  .vip = service.vip,
@@ -121,6 +143,7 @@ std::vector<config::ServiceReport> services(const Control& control) {
     report.handshakes = sum.handshakes;
     report.queue = sum.queue;
     report.queue.oldest_ms = oldest;
+    std::erase_if(report.servers, [&](const auto& each) { return !wanted.server(service.name, each.name); });
     reports.push_back(std::move(report));
   };
   for (const config::ForwardingService& service : control.state().services) add_service(service);
@@ -215,16 +238,20 @@ std::vector<config::FailureReport> failing_servers(const Control& control) {
   return failures;
 }
 
-config::DataplaneReport make_report(const Control& control, const ReportBasics& basics) {
+config::DataplaneReport make_report(const Control& control, const ReportBasics& basics,
+                                    const config::ReportRequest& request) {
   config::DataplaneReport report{.version = SLUICE_VERSION,
                                  .generation = control.snapshot().generation,
                                  .uptime_ms = base::steady_ms() - basics.started_ms,
                                  .pid = static_cast<std::uint64_t>(::getpid()),
                                  .hugepages = basics.hugepages,
-                                 .services = services(control),
-                                 .ports = ports(control),
-                                 .drops = drops(control),
+                                 .services = services(control, Wanted(request)),
+                                 .ports = {},
+                                 .drops = {},
                                  .workers = {}};
+  if (request.only) return report;
+  report.ports = ports(control);
+  report.drops = drops(control);
   for (const Worker* w : control.workers()) report.workers.push_back(worker(*w, basics));
   return report;
 }

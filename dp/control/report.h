@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "config/report.h"
+#include "config/wire.h"
 #include "dp/control/control.h"
 
 namespace sluice::dp {
@@ -14,8 +15,10 @@ struct ReportBasics {
   std::vector<std::vector<std::uint16_t>> cpus;  ///< by worker
 };
 
-/// Everything that dp tells of itself, read from the workers' counters as they stand. Thread: control.
-[[nodiscard]] config::DataplaneReport make_report(const Control& control, const ReportBasics& basics);
+/// What dp tells of itself, read from the workers' counters as they stand: everything, or what `request` is
+/// for. Thread: control.
+[[nodiscard]] config::DataplaneReport make_report(const Control& control, const ReportBasics& basics,
+                                                  const config::ReportRequest& request = {});
 
 /// The configured servers whose last attempts to connect have failed. Thread: control.
 [[nodiscard]] std::vector<config::FailureReport> failing_servers(const Control& control);

@@ -58,6 +58,7 @@ struct alignas(kCacheLine) Flow {
   static constexpr std::uint8_t kClientAcked = 8;         ///< acked[to_server] is valid
   static constexpr std::uint8_t kOnlyDataCounts = 16;     ///< for last_seen (config::IdleRefresh::data)
   static constexpr std::uint8_t kKilled = 32;             ///< ends as soon as its RSTs can be sent
+  static constexpr std::uint8_t kAttemptFailed = 64;      ///< and was counted: an attempt fails once
 
   [[nodiscard]] FlowKey<F> client_key() const noexcept { return {client, vip, client_port, vip_port, proto}; }
   [[nodiscard]] FlowKey<F> server_key() const noexcept {

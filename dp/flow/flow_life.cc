@@ -187,7 +187,7 @@ bool expire(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
     flows.rearm(number, now, ends);
     return true;
   }
-  if (connects && !killed && flows.detail(number).syn != kNoIndex) {
+  if (connects && !killed && has_attempts_left(flows.detail(number), worker)) {
     return attempt_failed<F>(number, Failure::unanswered, snapshot, worker, now);
   }
   if (flow.proto == IpProto::tcp && class_of(flow.state) != FlowClass::closed) {

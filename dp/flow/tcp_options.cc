@@ -7,7 +7,15 @@ namespace {
 
 using base::at;
 
-enum class Kind : std::uint8_t { end = 0, nop = 1, window_scale = 3, sack = 5, timestamps = 8 };
+enum class Kind : std::uint8_t {
+  end = 0,
+  nop = 1,
+  window_scale = 3,
+  sack = 5,
+  timestamps = 8,
+  md5 = 19,
+  ao = 29
+};
 
 /// Calls f(kind, offset, length) for each option with a length byte until it says false; offsets are from the
 /// start of the segment, lengths include kind and length bytes.
@@ -50,6 +58,15 @@ std::optional<std::uint8_t> window_scale(std::span<const std::byte> segment) noe
     return false;
   });
   return shift;
+}
+
+bool is_signed(std::span<const std::byte> segment) noexcept {
+  bool found = false;
+  each_option(segment, [&](Kind kind, std::size_t, std::size_t) {
+    found = kind == Kind::md5 || kind == Kind::ao;
+    return !found;
+  });
+  return found;
 }
 
 base::ChecksumDelta strip_timestamps(std::span<std::byte> segment) noexcept {

@@ -14,6 +14,9 @@ namespace sluice::dp {
 /// `segment`: the TCP header with its options. Malformed options end the walk.
 [[nodiscard]] std::optional<std::uint8_t> window_scale(std::span<const std::byte> segment) noexcept;
 
+/// Whether it carries a signature that covers the addresses: MD5 (RFC 2385) or TCP-AO (RFC 5925).
+[[nodiscard]] bool is_signed(std::span<const std::byte> segment) noexcept;
+
 /// Overwrites the timestamps option by NOPs; the delta for the checksum. Nothing changes when there is none.
 [[nodiscard]] base::ChecksumDelta strip_timestamps(std::span<std::byte> segment) noexcept;
 

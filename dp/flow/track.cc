@@ -3,6 +3,7 @@
 #include "dp/admission.h"
 #include "dp/answer.h"
 #include "dp/classify.h"
+#include "dp/first_syn.h"
 #include "dp/flow/attempt.h"
 #include "dp/flow/flow_life.h"
 #include "dp/flow/tcp_track.h"
@@ -55,6 +56,10 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
   if (begins && !has_hop_left<F>(packet)) {
     return answer_with_icmp(packet, IcmpAnswer::time_exceeded, 0, DropReason::ttl_expired, worker, now);
   }
+  // One that has been stored has been looked at before.
+  if (begins && meta.proto == IpProto::tcp && meta.syn == kNoIndex) {
+    if (const DropReason flaw = flaw_of_syn<F>(packet); flaw != DropReason::none) return packet.drop(flaw);
+  }
   if (meta.proto == IpProto::udp) {
     return to_client ? packet.drop(DropReason::no_flow) : start_flow<F>(packet, key, snapshot, worker, now);
   }
@@ -71,7 +76,7 @@ bool first_answer(Packet& packet, std::uint32_t number, const Snapshot& snapshot
                   base::Tick now) noexcept {
   const Flow<F>& flow = worker.flows<F>().flow(number);
   if (flow.state != FlowState::reset) {
-    attempt_answered<F>(flow, worker.flows<F>().detail(number), packet.meta.tcp_flags.syn(), worker);
+    attempt_answered<F>(flow, worker.flows<F>().detail(number), packet.meta.tcp_flags.syn(), worker, now);
     return true;
   }
   if (!attempt_failed<F>(number, Failure::refused, snapshot, worker, now)) return true;
@@ -117,7 +122,8 @@ bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, Work
     // The copy is to be what the client sent last: with its numbers and timestamps as they are now.
     if (before == FlowState::syn_sent && d == Direction::to_server && is_first_syn(packet.meta.tcp_flags)) {
       const std::uint16_t syn = worker.flows<F>().detail(number).syn;
-      if (syn != kNoIndex) (void)worker.syns.replace(syn, packet);
+      if (syn != kNoIndex && flaw_of_syn<F>(packet) == DropReason::none)
+        (void)worker.syns.replace(syn, packet);
     }
     return false;
   }

@@ -20,6 +20,9 @@
   endure HOST PORT [KEEPALIVE]  a connection to a witness that says nothing; with TCP keepalives every so many seconds;
                          prints "open", then how it ended
   udp-ask HOST PORT [TTL]  sends one datagram, prints the answer or the name of the error
+  fetch HOST PORT PATH N gets a file by HTTP over N connections at once, slowly (32 KB/s each) until the end of standard
+                         input, then quickly; prints "running" with how many were still under way at that moment, and
+                         the SHA-256 of each body, or how it broke
   open HOST PORT N SECONDS tries N connections at once, keeps them; prints how many opened, obeys like hold
 """
 
@@ -205,6 +208,33 @@ def endure(host, port, keepalive=None):
             print(how(error))
 
 
+async def fetch_one(host, port, path, told):
+    digest = hashlib.sha256()
+    try:
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 18)
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: fetch\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        while block := await reader.read(1 << 18 if told.is_set() else 3200):
+            digest.update(block)
+            if not told.is_set():
+                await asyncio.sleep(0.1)  # the slowness
+        writer.close()
+        return digest.hexdigest()
+    except OSError as error:
+        return how(error)
+    except asyncio.IncompleteReadError:
+        return "closed"
+
+
+async def fetch(host, port, path, number):
+    told = asyncio.Event()
+    transfers = [asyncio.create_task(fetch_one(host, port, path, told)) for _ in range(int(number))]
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    print("running", sum(not transfer.done() for transfer in transfers))
+    told.set()
+    print("\n".join(await asyncio.gather(*transfers)))
+
+
 def udp_ask(host, port, ttl=None):
     s = socket.socket(family_of(host), socket.SOCK_DGRAM)
     s.settimeout(5)
@@ -248,7 +278,7 @@ def main(kind, *words):
     servers = {"sink": sink, "echo": echo, "ticker": ticker, "witness": witness, "meter": meter, "drip": drip, "flood": flood,
                "say": functools.partial(tell, asked=False), "answer": functools.partial(tell, asked=True)}
     clients = {"udp-echo": udp_echo, "upload": upload, "hold": hold, "keep": keep, "until-reset": until_reset, "endure": endure,
-               "udp-ask": udp_ask, "open": open_many}
+               "fetch": lambda *arguments: asyncio.run(fetch(*arguments)), "udp-ask": udp_ask, "open": open_many}
     if kind in servers:
         asyncio.run(serve(servers[kind], *words))
     else:

@@ -5,8 +5,9 @@
                                START CONNECT TOTAL OUTCOME SERVER
                                START is Unix time, the others seconds; OUTCOME is "ok", or what failed: "connect-ERROR"
                                (no connection came about) or "broken-ERROR" (it ended before the answer was whole)
-  crowd HOST PORT N HOLD       N connections to an echo server at once; each makes a round trip once it is open, and
-                               ends HOLD seconds later; prints how many were served, and how the others failed
+  crowd HOST PORT N            N connections to an echo server at once; each makes a round trip once it is open, and
+                               stays until a line comes on standard input: from then on each ends when it was served;
+                               prints how many were, and how the others failed
 """
 
 import collections
@@ -60,14 +61,15 @@ def requests(host, port, threads):
     print("\n".join(lines))
 
 
-def crowd(host, port, number, hold):
+def crowd(host, port, number):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    results, selector, ends = collections.Counter(), selectors.DefaultSelector(), {}
+    results, selector, served, told = collections.Counter(), selectors.DefaultSelector(), set(), threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.readline(), told.set()), daemon=True).start()
 
     def leave(s, result):
         results[result] += 1
         selector.unregister(s)
-        ends.pop(s, None)
+        served.discard(s)
         s.close()
 
     for _ in range(int(number)):
@@ -75,7 +77,7 @@ def crowd(host, port, number, hold):
         s.setblocking(False)
         s.connect_ex((host, int(port)))
         selector.register(s, selectors.EVENT_WRITE)
-    give_up = time.monotonic() + 8 * PATIENCE
+    give_up = time.monotonic() + 16 * PATIENCE
     while selector.get_map() and time.monotonic() < give_up:
         for key, events in selector.select(0.01):
             s = key.fileobj
@@ -83,16 +85,16 @@ def crowd(host, port, number, hold):
                 if events & selectors.EVENT_WRITE:
                     s.send(b"x")
                     selector.modify(s, selectors.EVENT_READ)
-                elif s not in ends:
+                elif s not in served:
                     if s.recv(1) == b"x":
-                        ends[s] = time.monotonic() + float(hold)
+                        served.add(s)
                     else:
                         leave(s, "closed")
                 else:
                     leave(s, f"ended {s.recv(1)!r}")  # nothing may come now
             except OSError as error:
                 leave(s, name_of(error))
-        for s in [s for s, end in ends.items() if end <= time.monotonic()]:
+        for s in list(served) if told.is_set() else ():
             leave(s, "served")
     results["hung"] += len(selector.get_map())
     print(f"served {results.pop('served', 0)}", *(f"{result} {count}" for result, count in results.items() if count))

@@ -62,7 +62,7 @@ def test_drain_wait_and_ready(site):
     assert waiter.wait(timeout=60) == 0
     run(site, "server", "ready", "echo/web1")
     assert run(site, "wait", "echo/web1", "up").returncode == 0
-    wait_for(lambda: site.sluice.servers()["echo", "web1"]["usable"], "web1 to be usable")
+    assert site.sluice.servers()["echo", "web1"]["usable"]
     more.communicate("close\n", timeout=60)
 
 
@@ -82,7 +82,6 @@ def test_flow_kill_ends_what_it_names_and_nothing_else(site):
 def test_weight_and_maxconn_are_obeyed(site):
     run(site, "server", "weight", "echo/web1", "0")
     run(site, "server", "maxconn", "echo/web2", "3")
-    wait_for(lambda: all(worker["generation"] >= 3 for worker in site.sluice.show("workers")), "the workers to know")
     clients = hold(site, 12)
     assert [connections(site, name) for name in ("web1", "web2", "web3")] == [0, 3, 9]
     queue = {row["name"]: row for row in site.sluice.show("queue")[0]["servers"]}
@@ -132,6 +131,14 @@ def test_names_that_do_not_exist(site):
         assert refused.returncode == 1 and refused.stderr == said + "\n"
 
 
+def test_commands_that_do_not_exist(site):
+    for words, said in (((), "sluice: say which: run, check, reload, show, "), (("shwo",), '(did you mean "show"?)'),
+                        (("show", "sevrers"), 'sluice show: no command "sevrers": services, servers, '),
+                        (("server", "dain", "echo/web1"), '(did you mean "drain"?)')):
+        refused = site.sluice.cli(*words, check=False)
+        assert refused.returncode == 2 and said in refused.stderr and refused.stdout == "", refused.stderr
+
+
 def test_bash_completes_names_of_the_running_instance(site):
     script = ROOT / "tools" / "sluice" / "completion.bash"
     ask = f'''source {script}
@@ -149,3 +156,4 @@ def test_version_names_programs_and_libraries(site):
     assert set(told) == {"sluice", "sluice-dp", "sluice-cp"}
     running = {library["name"]: library["running"] for library in told["sluice-dp"]["libraries"]}
     assert running["DPDK"].count(".") >= 1 and running["libbpf"] and running["libnl"]
+    assert "OpenSSL" in {library["name"] for library in told["sluice-cp"]["libraries"] if library["running"]}

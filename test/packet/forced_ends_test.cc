@@ -234,38 +234,105 @@ config::ForwardingState state_of(std::vector<config::ForwardingService> services
   return state;
 }
 
-TYPED_TEST(ForcedEnds, ShutdownIsOnTheEdgeOfTheFlag) {
+TYPED_TEST(ForcedEnds, ShutdownIsOnTheRiseOfTheCount) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;
   const auto up = two_services<F>();
-  auto down = up;
+  auto down = up, up_again = up, twice = up;
   down[0].servers[1].weight = 0;
-  down[0].servers[1].shutdown_sessions = true;
+  down[0].servers[1].shutdowns = 1;
+  up_again[0].servers[1].shutdowns = 1;
+  twice[0].servers[1].shutdowns = 2;
   b.configure(up);
   b.configure(down);
+  const auto ended = [&](const auto& before, const auto& after) {
+    return dp::newly_shut_down(state_of(before), state_of(after), b.compiler());
+  };
   const std::vector<std::uint16_t> slot{b.server_slot("web", "s1")};
-  EXPECT_EQ(dp::newly_shut_down(state_of(up), state_of(down), b.compiler()), slot);
-  EXPECT_TRUE(dp::newly_shut_down(state_of(down), state_of(down), b.compiler()).empty()) << "once is enough";
-  EXPECT_TRUE(dp::newly_shut_down(state_of(down), state_of(up), b.compiler()).empty());
+  EXPECT_EQ(ended(up, down), slot);
+  EXPECT_TRUE(ended(down, down).empty()) << "once is enough";
+  EXPECT_TRUE(ended(down, up_again).empty());
+  EXPECT_EQ(ended(up, up_again), slot) << "down and up between two states";
+  EXPECT_EQ(ended(down, twice), slot);
+  EXPECT_TRUE(ended(twice, up).empty()) << "somebody who does not know of it";
   EXPECT_EQ(dp::newly_shut_down({}, state_of(down), b.compiler()), slot) << "also as the first thing heard";
 }
 
-TYPED_TEST(ForcedEnds, ShutdownLeavesAttemptsToTheirTimeout) {
+TYPED_TEST(ForcedEnds, ShutdownTriesAttemptsElsewhere) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;
-  b.configure({web<F>(1)});
+  auto service = web<F>(2);
+  service.retries = 1;
+  b.configure({service});
   Jobs jobs(b);
-  Connection<F> attempt(b, 0, 40'000), answered(b, 1, 40'000), open(b, 2, 40'000), over(b, 3, 40'000);
-  EXPECT_TRUE(attempt.client(SYN).forwarded());
-  EXPECT_TRUE(answered.client(SYN).forwarded());
-  answered.answer_syn();
-  open.open();
-  over.open().close();
+  std::vector<Connection<F>> c;
+  for (unsigned n = 0; n < 8; ++n) c.emplace_back(b, n, 40'000);
+  for (unsigned n = 0; n < 2; ++n) EXPECT_TRUE(c[n].client(SYN).forwarded());  // attempts at s0 and s1
+  for (unsigned n = 2; n < 4; ++n) {
+    EXPECT_TRUE(c[n].client(SYN).forwarded());
+    c[n].answer_syn();
+  }
+  for (unsigned n = 4; n < 6; ++n) c[n].open();
+  for (unsigned n = 6; n < 8; ++n) c[n].open().close();
   dp::FlowQuery::Filter filter;
-  filter.states = dp::FlowStates::open();
-  EXPECT_EQ(jobs.kill(filter), 2U);
-  EXPECT_EQ(attempt.state(), FlowState::syn_sent);
-  EXPECT_EQ(over.state(), FlowState::time_wait);
+  filter.states = dp::FlowStates::alive();
+  filter.servers.emplace(dp::kMaxServers);
+  (*filter.servers)[b.server_slot("web", "s0")] = true;
+  service.servers[0].weight = 0;
+  b.configure({service});
+  const auto shut_down = [&] {
+    std::optional<std::uint64_t> ended;
+    jobs.jobs().take_from_servers(filter, [&](std::uint64_t n) { ended = n; });
+    for (int round = 0; !ended && round < 1'000; ++round) jobs.work();
+    return ended.value_or(~std::uint64_t{0});
+  };
+  EXPECT_EQ(shut_down(), 2U) << "what was tried elsewhere has not ended";
+  EXPECT_EQ(b.take_own().size(), 4U);
+  const auto stored = b.take_stored();
+  ASSERT_EQ(stored.size(), 1U);
+  ASSERT_TRUE(stored[0].forwarded());
+  c[0].reached(stored[0].seen(), Connection<F>::kClientIsn);
+  EXPECT_EQ(c[0].server_number(), 1U);
+  const dp::ServerHandshakes& s0 = b.worker().handshakes[b.server_slot("web", "s0")];
+  EXPECT_EQ(s0.redispatched.get(), 1U);
+  EXPECT_EQ(s0.unanswered.get() + s0.refused.get() + s0.unreachable.get(), 0U) << "no failure of the server";
+  c[0].finish_handshake();
+  EXPECT_EQ(c[1].state(), FlowState::syn_sent);
+  EXPECT_EQ(c[2].state(), FlowState::unused);
+  EXPECT_EQ(c[4].state(), FlowState::unused);
+  EXPECT_EQ(c[5].state(), FlowState::established);
+  EXPECT_EQ(c[6].state(), FlowState::time_wait);
+}
+
+TYPED_TEST(ForcedEnds, ShutdownEndsTheLastAttemptByReset) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool none_left : {true, false}) {  // or nobody to go to
+    Balancer b;
+    auto service = web<F>(1);
+    service.retries = none_left ? 0 : 3;
+    b.configure({service});
+    Jobs jobs(b);
+    Connection<F> c(b, 0, 40'000);
+    EXPECT_TRUE(c.client(SYN).forwarded());
+    service.servers[0].weight = 0;
+    b.configure({service});
+    std::optional<std::uint64_t> ended;
+    jobs.jobs().take_from_servers({}, [&](std::uint64_t n) { ended = n; });
+    for (int round = 0; !ended && round < 1'000; ++round) jobs.work();
+    EXPECT_EQ(c.state(), FlowState::unused);
+    if (none_left) {
+      EXPECT_EQ(ended, 1U);
+      const auto own = b.take_own();
+      ASSERT_EQ(own.size(), 2U);
+      EXPECT_EQ(own[0].seen().to(), (base::Endpoint{Net<F>::client(), 40'000}));
+      continue;
+    }
+    b.advance(1'000, 100);
+    const auto stored = b.take_stored();
+    ASSERT_EQ(stored.size(), 1U);
+    ASSERT_TRUE(stored[0].reflected());
+    EXPECT_EQ(stored[0].seen().flags, RST | ACK);
+  }
 }
 
 // Servers that are removed, and have connections that do not end.

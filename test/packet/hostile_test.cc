@@ -47,6 +47,102 @@ TYPED_TEST(Hostile, GroupsOfStationsAreNotAnswered) {
   EXPECT_TRUE(b.send(PacketBuilder(from).tcp(40'000, kPort, ACK)).dropped(DropReason::bad_source));
 }
 
+/// A SYN that servers drop without a word, and why we do.
+struct FlawedSyn {
+  const char* name;
+  PacketBuilder packet;
+  DropReason reason;
+};
+template <Family F>
+std::vector<FlawedSyn> flawed_syns(const PacketBuilder& syn, const PacketBuilder& ip) {
+  Bytes md5(18), ao(16);
+  md5[0] = std::byte{19};
+  md5[1] = std::byte{18};
+  ao[0] = std::byte{29};
+  ao[1] = std::byte{16};
+  const Bytes cut_off{std::byte{3}, std::byte{3}, std::byte{0}, std::byte{19}};
+  std::vector<FlawedSyn> syns{
+      {"bad checksum", PacketBuilder(syn).bad_checksum(), DropReason::bad_checksum},
+      {"TCP-MD5", PacketBuilder(syn).mss(1460).tcp_options(md5), DropReason::signed_segment},
+      {"TCP-AO", PacketBuilder(syn).tcp_options(ao), DropReason::signed_segment},
+      {"only looks like TCP-MD5", PacketBuilder(syn).tcp_options(cut_off), DropReason::none}};
+  if constexpr (F == Family::v6) {
+    syns.push_back({"routing header", PacketBuilder(ip).hop_by_hop(8).routing(24, 1).tcp(40'000, kPort, SYN),
+                    DropReason::source_routed});
+    syns.push_back({"routing header, used up",
+                    PacketBuilder(ip).routing(24, 0).dest_opts(8).tcp(40'000, kPort, SYN), DropReason::none});
+  }
+  return syns;
+}
+
+TYPED_TEST(Hostile, SynsThatNoServerAnswersGetNoFurther) {
+  constexpr Family F = TypeParam::kFamily;
+  const PacketBuilder ip = from_client<F>(Net<F>::client(), Net<F>::vip());
+  for (const FlawedSyn& syn : flawed_syns<F>(PacketBuilder(ip).tcp(40'000, kPort, SYN), ip)) {
+    SCOPED_TRACE(syn.name);
+    Balancer b;
+    b.configure({web<F>(2)});
+    const Outcome o = b.send(syn.packet);
+    EXPECT_EQ(o.reason, syn.reason) << o;
+    EXPECT_EQ(b.flows(), syn.reason == DropReason::none ? 1U : 0U);
+  }
+}
+
+TEST(HostileIpv4, SourceRoutesAndBadHeadersGetNoFurther) {
+  constexpr Family F = Family::v4;
+  constexpr std::size_t kIp = 14, kOptions = kIp + 20;
+  const Bytes syn =
+      from_client<F>(Net<F>::client(), Net<F>::vip()).options(8).tcp(40'000, kPort, SYN).bytes();
+  for (const unsigned kind : {131U, 137U, 7U, 148U}) {  // LSRR, SSRR, record route, router alert
+    for (const std::size_t at : {std::size_t{0}, std::size_t{3}}) {
+      SCOPED_TRACE(std::to_string(kind) + " at " + std::to_string(at));
+      Bytes frame = syn;
+      const auto put = [&](std::size_t offset, unsigned value) { frame[offset] = std::byte(value); };
+      for (std::size_t i = 0; i < 8; ++i) put(kOptions + i, 1);
+      put(kOptions + at, kind);
+      put(kOptions + at + 1, 4);
+      put(kOptions + at + 2, 4);
+      put(kOptions + at + 3, 0);
+      std::uint32_t sum = 0;
+      put(kIp + 10, 0);
+      put(kIp + 11, 0);
+      for (std::size_t i = 0; i < 28; i += 2) {
+        sum += std::to_integer<std::uint32_t>(frame[kIp + i]) << 8 |
+               std::to_integer<std::uint32_t>(frame[kIp + i + 1]);
+      }
+      sum = ~((sum & 0xffff) + (sum >> 16));
+      put(kIp + 10, sum >> 8 & 0xff);
+      put(kIp + 11, sum & 0xff);
+      Balancer b;
+      b.configure({web<F>(2)});
+      const Outcome o = b.send(frame);
+      EXPECT_EQ(o.reason, kind == 131 || kind == 137 ? DropReason::source_routed : DropReason::none) << o;
+    }
+  }
+  Balancer b;
+  b.configure({web<F>(2)});
+  Bytes frame = syn;
+  frame[kIp + 11] ^= std::byte{1};
+  EXPECT_TRUE(b.send(frame).dropped(DropReason::bad_checksum));
+}
+
+TYPED_TEST(Hostile, FlawedCopyDoesNotTakeThePlaceOfAGoodOne) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = web<F>(2);
+  service.retries = 3;
+  b.configure({service});
+  Connection<F> c(b, 0, 40'000);
+  const PacketBuilder syn = c.client_packet(SYN);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  (void)b.send(PacketBuilder(syn).bad_checksum());
+  b.advance(5'200, 100);
+  const auto stored = b.take_stored();
+  ASSERT_EQ(stored.size(), 1U);
+  ASSERT_TRUE(stored[0].forwarded());
+  EXPECT_TRUE(check(stored[0].out).empty());
+}
+
 TYPED_TEST(Hostile, BlindFinsDoNotCloseAConnection) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;

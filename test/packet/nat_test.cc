@@ -74,8 +74,9 @@ TYPED_TEST(Nat, WrongChecksumStaysWrong) {  // updated, not computed anew: the r
   const Outcome udp = b.send(query<F>(0).payload("x").bad_checksum());
   ASSERT_TRUE(udp.forwarded());
   EXPECT_FALSE(check(udp.out).empty());
-  const Outcome tcp =
-      b.send(from_client<F>(Net<F>::client(), Net<F>::vip()).tcp(1'234, kPort, SYN).bad_checksum());
+  Connection<F> c(b, 0, 1'234);
+  c.open();
+  const Outcome tcp = b.send(c.client_packet(ACK, 1).bad_checksum());
   ASSERT_TRUE(tcp.forwarded());
   EXPECT_FALSE(check(tcp.out).empty());
 }

@@ -147,7 +147,7 @@ TYPED_TEST(Retry, ServerWhoseHostIsGoneIsPassedOver) {
     const auto last = b.take_stored();
     ASSERT_EQ(last.size(), 3U) << "four attempts in all";
     EXPECT_TRUE(last[2].reflected()) << "then the client is told";
-    EXPECT_EQ(last[2].seen().icmp_type, F == Family::v4 ? 3 : 1);
+    EXPECT_EQ(last[2].seen().flags, RST | ACK);
   }
 }
 
@@ -168,6 +168,275 @@ TYPED_TEST(Retry, SynThatWaitsForALinkAddressGoesElsewhereWhenThereIsNone) {
   c.finish_handshake();
 }
 
+TYPED_TEST(Retry, AttemptFailsOnceHoweverOftenThatIsSaid) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const std::uint16_t retries : {std::uint16_t{0}, std::uint16_t{1}}) {
+    Balancer::Options options;
+    options.limits.rst_per_second = 1;  // the client of the last attempt cannot be told
+    Balancer b(options);
+    b.configure({patient<F>(1, retries)});
+    ASSERT_TRUE(b.worker().resets.take(b.now()));
+    Connection<F> c(b, 0, kClientPort);
+    Outcome syn = c.client(SYN);
+    ASSERT_TRUE(syn.forwarded());
+    if (retries != 0) {
+      ASSERT_TRUE(c.server(RST | ACK).dropped(DropReason::retried));
+      b.advance(1'000, 1'000);
+      syn = again(b);
+      ASSERT_TRUE(syn.forwarded());
+      c.reached(syn.seen(), Connection<F>::kClientIsn);
+      while (b.worker().resets.take(b.now())) {
+      }
+    }
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(b.send(unreachable<F>(syn.out), {0, 0, 0}).forwarded());
+    EXPECT_EQ(handshakes(b, "s0").unreachable, 1U) << "four errors about one SYN";
+    b.advance(6'000, 100);
+    EXPECT_EQ(b.flows(), 0U);
+    EXPECT_EQ(handshakes(b, "s0").unanswered, 0U) << "that it could not be reached is known";
+    EXPECT_EQ(b.counts("web", "s0").failed, 1U + retries);
+    EXPECT_EQ(failures_in_row(b, "s0"), 1U + retries);
+  }
+}
+
+TYPED_TEST(Retry, RefusalAfterAnErrorIsNoSecondFailure) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(1, 0)});
+  Connection<F> c(b, 0, kClientPort);
+  const Outcome syn = c.client(SYN);
+  ASSERT_TRUE(syn.forwarded());
+  EXPECT_TRUE(b.send(unreachable<F>(syn.out), {0, 0, 0}).forwarded());
+  EXPECT_TRUE(c.server(RST | ACK).forwarded());
+  EXPECT_EQ(handshakes(b, "s0"), (Handshakes{.unreachable = 1}));
+  EXPECT_EQ(failures_in_row(b, "s0"), 1U);
+}
+
+TYPED_TEST(Retry, LastAttemptAtAHostThatIsGoneEndsAtOnce) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const std::uint16_t retries : {std::uint16_t{0}, std::uint16_t{1}}) {
+    Balancer b;
+    b.configure({patient<F>(2, retries)});
+    b.set_state(Balancer::kFirstServer, dp::AdjacencyState::failed);
+    b.set_state(Balancer::kFirstServer + 1, dp::AdjacencyState::failed);
+    Connection<F> c(b, 0, kClientPort);
+    Outcome last = c.client(SYN);
+    if (retries != 0) {
+      EXPECT_TRUE(last.dropped(DropReason::retried));
+      last = again(b);
+      ASSERT_TRUE(last.reflected()) << last;
+      EXPECT_EQ(last.seen().flags, RST | ACK) << "in words that end its connection";
+      EXPECT_EQ(last.seen().ack, Connection<F>::kClientIsn + 1);
+    } else {
+      ASSERT_TRUE(last.reflected()) << last;
+      EXPECT_EQ(last.seen().icmp_type, F == Family::v4 ? 3 : 1);
+    }
+    EXPECT_EQ(last.reason, DropReason::neighbour_failed);
+    EXPECT_EQ(b.flows(), 0U);
+    EXPECT_EQ(b.load().open.taken(), 0U) << "keeps no place";
+    b.advance(6'000, 100);
+    EXPECT_EQ(b.take_own().size(), 0U);
+    for (const char* server : {"s0", "s1"}) {
+      EXPECT_EQ(handshakes(b, server).unanswered, 0U);
+      EXPECT_LE(handshakes(b, server).unreachable, 1U);
+    }
+    EXPECT_EQ(handshakes(b, "s0").unreachable + handshakes(b, "s1").unreachable, 1U + retries);
+  }
+}
+
+// Silence: whose fault it is.
+
+constexpr std::uint32_t kConnectMs = 5'000, kBeyondConnectMs = 5'200;
+
+/// Nobody answers the attempt in progress; the next one reaches a server, if there is a next one.
+template <Family F>
+bool stay_silent(Balancer& b, Connection<F>& c) {
+  b.advance(kBeyondConnectMs, 100);
+  const auto stored = b.take_stored();
+  if (stored.empty() || !stored.back().forwarded()) return false;
+  c.reached(stored.back().seen(), Connection<F>::kClientIsn);
+  return true;
+}
+
+TYPED_TEST(Retry, SynThatNobodyAnswersConvictsNobody) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const std::uint16_t retries : {std::uint16_t{1}, std::uint16_t{3}, std::uint16_t{9}}) {
+    Balancer b;
+    b.configure({patient<F>(4, retries)});
+    Connection<F> c(b, 0, kClientPort);
+    ASSERT_TRUE(c.client(SYN).forwarded());
+    unsigned attempts = 1;
+    while (stay_silent(b, c)) ++attempts;
+    EXPECT_EQ(attempts, retries + 1U);
+    EXPECT_EQ(b.take_own().size(), 2U) << "the client is told, and the last server";
+    std::uint64_t unanswered = 0;
+    for (const char* s : {"s0", "s1", "s2", "s3"}) {
+      EXPECT_EQ(failures_in_row(b, s), 0U) << s;
+      unanswered += handshakes(b, s).unanswered;
+    }
+    EXPECT_EQ(unanswered, attempts) << "counted nevertheless";
+  }
+}
+
+TYPED_TEST(Retry, WhoWasSilentIsConvictedByWhoAnswers) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool refuses : {false, true}) {
+    for (const std::uint16_t retries : {std::uint16_t{2}, std::uint16_t{3}}) {  // 2: by the last attempt
+      Balancer b;
+      b.configure({patient<F>(3, retries)});
+      Connection<F> c(b, 0, kClientPort);
+      ASSERT_TRUE(c.client(SYN).forwarded());
+      EXPECT_EQ(c.server_number(), 0U);
+      ASSERT_TRUE(stay_silent(b, c));
+      EXPECT_EQ(c.server_number(), 1U);
+      ASSERT_TRUE(stay_silent(b, c));
+      EXPECT_EQ(c.server_number(), 2U);
+      EXPECT_EQ(failures_in_row(b, "s0") + failures_in_row(b, "s1"), 0U);
+      if (refuses) {
+        (void)c.server(RST | ACK);
+      } else {
+        c.finish_handshake();
+      }
+      for (const char* s : {"s0", "s1"}) {
+        EXPECT_EQ(failures_in_row(b, s), 1U) << s;
+        EXPECT_EQ(b.load().servers[b.server_slot("web", s)].last_failure.load(), dp::Failure::unanswered);
+      }
+      EXPECT_EQ(failures_in_row(b, "s2"), refuses ? 1U : 0U);
+    }
+  }
+}
+
+TYPED_TEST(Retry, DeadServerIsConvictedByEachClientThatMeetsIt) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer::Options options;
+  options.workers = 2;
+  Balancer b(options);
+  b.configure({patient<F>(2)});
+  std::vector<Connection<F>> c;
+  for (unsigned n = 0; n < 40; ++n) {
+    c.emplace_back(b, n, kClientPort).at_worker(n % 2, n / 2 % 2);
+    ASSERT_TRUE(c.back().client(SYN).forwarded());
+    if (c.back().server_number() == 1) c.back().finish_handshake();
+  }
+  b.advance(kBeyondConnectMs, 100);
+  const auto stored = b.take_stored();
+  unsigned met = 0;
+  for (auto& each : c) {
+    if (each.server_number() != 0) continue;
+    for (const Outcome& o : stored) {
+      ASSERT_TRUE(o.forwarded());
+      const auto* flow = each.flow();
+      ASSERT_NE(flow, nullptr);
+      if (flow->local_port.host() != o.seen().sport) continue;
+      each.reached(o.seen(), Connection<F>::kClientIsn);
+    }
+    ASSERT_EQ(each.server_number(), 1U);
+    each.finish_handshake();
+    EXPECT_EQ(failures_in_row(b, "s0"), ++met);
+  }
+  EXPECT_GE(met, 10U);
+}
+
+TYPED_TEST(Retry, ServerThatAnswersOthersIsNotConvictedBySilence) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const unsigned servers : {1U, 2U}) {
+    Balancer b;
+    b.configure({patient<F>(servers)});
+    Connection<F> c(b, 0, kClientPort);
+    ASSERT_TRUE(c.client(SYN).forwarded());
+    EXPECT_EQ(c.server_number(), 0U);
+    b.advance(kConnectMs / 2, 100);
+    for (unsigned n = 0; n < 2; ++n) Connection<F>(b, 1 + n, kClientPort).open();
+    b.advance(kConnectMs / 2 + 1'500, 100);
+    const auto stored = b.take_stored();
+    ASSERT_EQ(stored.size(), 1U);
+    EXPECT_EQ(handshakes(b, "s0").unanswered, 1U);
+    c.reached(stored[0].seen(), Connection<F>::kClientIsn);
+    if (servers == 2) c.finish_handshake();
+    EXPECT_EQ(failures_in_row(b, "s0"), 0U);
+  }
+}
+
+TYPED_TEST(Retry, SilenceCountsAtOnceWhereNobodyElseIsAsked) {
+  constexpr Family F = TypeParam::kFamily;
+  struct Row {
+    const char* name;
+    unsigned servers;
+    std::uint16_t retries;
+    bool redispatch;
+    std::uint32_t in_row;
+  };
+  for (const Row& row : {Row{"one server", 1, 3, true, 4}, Row{"one server, one attempt", 1, 0, true, 1},
+                         Row{"no retries", 2, 0, true, 1}, Row{"no redispatch", 2, 2, false, 3}}) {
+    SCOPED_TRACE(row.name);
+    Balancer b;
+    b.configure({patient<F>(row.servers, row.retries, row.redispatch)});
+    Connection<F> c(b, 0, kClientPort);
+    ASSERT_TRUE(c.client(SYN).forwarded());
+    b.advance((row.retries + 1) * (kBeyondConnectMs + 1'000), 100);
+    EXPECT_EQ(b.flows(), 0U);
+    EXPECT_EQ(failures_in_row(b, "s0"), row.in_row);
+  }
+}
+
+TYPED_TEST(Retry, SilenceToAnotherSynIsNoEvidence) {
+  constexpr Family F = TypeParam::kFamily;
+  struct Row {
+    const char* name;
+    bool altered;
+    PacketBuilder& (*change)(PacketBuilder&);
+  };
+  for (const Row& row :
+       {Row{"later timestamp", false,
+            [](PacketBuilder& p) -> PacketBuilder& { return p.timestamps(2'000, 0); }},
+        Row{"another number", false,
+            [](PacketBuilder& p) -> PacketBuilder& { return p.seq(77).timestamps(2, 0); }},
+        Row{"more life", true,
+            [](PacketBuilder& p) -> PacketBuilder& { return p.timestamps(1'000, 0).ttl(200); }},
+        Row{"another option", true,
+            [](PacketBuilder& p) -> PacketBuilder& { return p.timestamps(1'000, 0).mss(1'000); }}}) {
+    SCOPED_TRACE(row.name);
+    Balancer b;
+    b.configure({patient<F>(2)});
+    Connection<F> c(b, 0, kClientPort);
+    PacketBuilder syn = c.client_packet(SYN).id(1), other = c.client_packet(SYN).id(2);
+    ASSERT_TRUE(c.send_client(syn.timestamps(1'000, 0)).forwarded());
+    b.advance(4'900, 100);
+    ASSERT_TRUE(c.send_client(row.change(other)).forwarded());
+    const std::uint32_t isn = see(other.bytes()).seq;
+    b.advance(kBeyondConnectMs - 4'900, 100);
+    const Outcome o = again(b);
+    ASSERT_TRUE(o.forwarded());
+    c.reached(o.seen(), isn);
+    c.next_ = isn + 1;
+    c.finish_handshake();
+    EXPECT_EQ(failures_in_row(b, "s0"), row.altered ? 0U : 1U);
+  }
+}
+
+TYPED_TEST(Retry, SilenceIsNotLaidToTheNextHolderOfTheSlot) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  const std::uint16_t slot = b.server_slot("web", "s0");
+  ASSERT_TRUE(stay_silent(b, c));
+  b.load().forget(slot);
+  c.finish_handshake();
+  EXPECT_EQ(b.load().servers[slot].failures_in_row.load(), 0U);
+}
+
+TYPED_TEST(Retry, SynOfWhichThereIsNoCopyConvictsNobodyWhereOthersAreAsked) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.send_client(c.client_packet(SYN, 200)).forwarded());
+  b.advance(kBeyondConnectMs, 100);
+  EXPECT_EQ(handshakes(b, "s0").unanswered, 1U);
+  EXPECT_EQ(failures_in_row(b, "s0"), 0U);
+}
+
 TYPED_TEST(Retry, ErrorsThatSayNothingOfTheSynArePassedOn) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;
@@ -179,7 +448,11 @@ TYPED_TEST(Retry, ErrorsThatSayNothingOfTheSynArePassedOn) {
   guessed[14 + (F == Family::v4 ? 20 : 40) + 7] ^= std::byte{1};  // another sequence number
   (void)b.send(unreachable<F>(guessed), {0, 0, 0});
   if constexpr (F == Family::v4) {
-    EXPECT_TRUE(b.send(unreachable<F>(syn.out, 4), {0, 0, 0}).forwarded()) << "fragmentation needed";
+    for (const std::uint8_t code : {4, 5, 11, 12}) {  // its size, its source route, its type of service
+      EXPECT_TRUE(b.send(unreachable<F>(syn.out, code), {0, 0, 0}).forwarded()) << int{code};
+    }
+  } else {
+    EXPECT_TRUE(b.send(unreachable<F>(syn.out, 0, 7), {0, 0, 0}).forwarded()) << "its routing header";
   }
   EXPECT_EQ(b.take_stored().size(), 0U);
   EXPECT_EQ(handshakes(b, "s0"), Handshakes{});
@@ -276,8 +549,10 @@ TYPED_TEST(Retry, LastSilenceAndLastErrorEndInAReset) {
     EXPECT_EQ(own[0].seen().ack, Connection<F>::kClientIsn + 1);
     EXPECT_EQ(own[0].seen().to(), (base::Endpoint{Net<F>::client(), kClientPort}));
     EXPECT_EQ(b.flows(), 0U);
-    EXPECT_EQ(failures_in_row(b, "s0"), 1U);
-    EXPECT_EQ(failures_in_row(b, "s1"), 1U);
+    EXPECT_EQ(b.counts("web", "s0").failed, 1U);
+    EXPECT_EQ(b.counts("web", "s1").failed, 1U);
+    EXPECT_EQ(failures_in_row(b, "s0"), silence ? 0U : 1U);
+    EXPECT_EQ(failures_in_row(b, "s1"), silence ? 0U : 1U);
   }
 }
 

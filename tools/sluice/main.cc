@@ -1,10 +1,36 @@
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
-#include <fmt/core.h>
+#include <fmt/format.h>
 
+#include "config/suggest.h"
 #include "tools/sluice/command.h"
 #include "tools/sluice/completion.h"
+
+namespace {
+
+/// What is wrong with a line that names no command, or one that does not exist, and which there are; empty:
+/// something else is wrong.
+std::string which_command(const CLI::App& app) {
+  const CLI::App* command = &app;
+  std::string line = "sluice";
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().front();
+    line += " " + command->get_name();
+  }
+  std::vector<std::string_view> known;
+  for (const CLI::App* each : command->get_subcommands({})) known.push_back(each->get_name());
+  if (known.empty()) return {};
+  const std::string list = fmt::format("{}", fmt::join(known, ", "));
+  const auto words = app.remaining(true);
+  if (words.empty()) return fmt::format("{}: say which: {}", line, list);
+  return fmt::format("{}: no command {}: {}{}", line, sluice::config::in_quotes(words.front()), list,
+                     sluice::config::did_you_mean(words.front(), known));
+}
+
+}  // namespace
 
 /// Exit code: 0, 1 when the command failed, 2 when it was called wrongly.
 int main(int argc, char** argv) {
@@ -28,9 +54,9 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {
-    const auto words = app.remaining(true);
-    if (words.empty()) return app.exit(error) == 0 ? 0 : 2;
-    fmt::print(stderr, "\"{}\" is not a command\nRun with --help for more information.\n", words.front());
+    const std::string sentence = which_command(app);
+    if (sentence.empty()) return app.exit(error) == 0 ? 0 : 2;
+    fmt::print(stderr, "{}\nRun with --help for more information.\n", sentence);
     return 2;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/atomic_file.h"
 #include "base/log.h"
 #include "config/parse.h"
 #include "tools/sluice/child.h"
@@ -53,7 +54,7 @@ base::Result<void> run(const RunOptions& options) {
   if (!control_plane) return control_plane.error();
   const auto runtime_dir = RuntimeDir::claim(from_root(options.runtime_dir));
   if (!runtime_dir) return runtime_dir.error();
-  const auto accepted = runtime_dir->write_file(RuntimeDir::kAccepted, *text);
+  const auto accepted = base::write_file_atomically(runtime_dir->path() / RuntimeDir::kAccepted, *text);
   if (!accepted) return accepted.error();
 
   const auto arguments = [&] {

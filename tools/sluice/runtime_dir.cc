@@ -106,17 +106,6 @@ RuntimeDir::~RuntimeDir() {
   ::close(lock_);
 }
 
-base::Result<void> RuntimeDir::write_file(std::string_view name, std::string_view text) const {
-  const std::filesystem::path target = path_ / name;
-  const std::filesystem::path fresh = path_ / fmt::format("{}.new", name);
-  const base::Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (fd.get() < 0) return path_error(fresh, errno);
-  const auto written = write_all(fd.get(), text, fresh);
-  if (!written) return written.error();
-  if (::rename(fresh.c_str(), target.c_str()) != 0) return path_error(target, errno);
-  return {};
-}
-
 pid_t listener_pid(const std::filesystem::path& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

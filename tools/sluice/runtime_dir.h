@@ -24,8 +24,6 @@ class RuntimeDir {
   ~RuntimeDir();
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// Puts `text` into the file `name` as a whole: a reader sees the old content or the new.
-  base::Result<void> write_file(std::string_view name, std::string_view text) const;
 
  private:
   RuntimeDir(std::filesystem::path path, int lock, bool made)

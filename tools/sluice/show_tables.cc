@@ -336,6 +336,14 @@ std::string info(const Json::Value& content) {
   } else {
     line("data plane", "does not answer");
   }
+  const Json::Value& checks = member(content, "checks");
+  const Json::Value& late = member(checks, "late_us");
+  if (number(checks, "begun") > 0) {
+    const auto ms = [&late](const char* name) { return static_cast<double>(number(late, name)) / 1000; };
+    line("checks",
+         fmt::format("{} in {}; late by {:.1f} ms (median), {:.1f} ms (p99), {:.1f} ms (most)",
+                     number(checks, "begun"), duration(checks, "over_ms"), ms("p50"), ms("p99"), ms("max")));
+  }
   line("generation",
        fmt::format("{} wanted, {} running", number(generation, "wanted"), number(generation, "running")));
   if (text(data_plane, "trouble") != "-") line("trouble", text(data_plane, "trouble"));

@@ -1,5 +1,6 @@
 """A lab (tools/lab) as a value: nodes to run commands at, processes that end with it, conditions to wait for."""
 
+import itertools
 import os
 import pathlib
 import subprocess
@@ -45,18 +46,19 @@ class Lab:
     @classmethod
     def up(cls, topology="one-armed", *, device="af_xdp", prefix="lab", servers=3, queues=1, routed_client=False, path_mtu=None):
         """Builds a lab that `tools/lab` takes down by itself should this process be killed."""
-        number = 1
-        while (STATE_ROOT / f"{prefix}{number}").exists():
-            number += 1
-        name = f"{prefix}{number}"
-        command = [LAB, "up", topology, "--name", name, "--device", device, "--servers", str(servers),
-                   "--queues", str(queues), "--owner", str(os.getpid()),
-                   *(["--routed-client"] if routed_client else []),
-                   *(["--path-mtu", str(path_mtu)] if path_mtu else [])]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise LabError(done.stderr.strip())
-        return cls(name, topology, device, path_mtu)
+        for number in itertools.count(1):
+            name = f"{prefix}{number}"
+            if (STATE_ROOT / name).exists():
+                continue
+            command = [LAB, "up", topology, "--name", name, "--device", device, "--servers", str(servers),
+                       "--queues", str(queues), "--owner", str(os.getpid()),
+                       *(["--routed-client"] if routed_client else []),
+                       *(["--path-mtu", str(path_mtu)] if path_mtu else [])]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode == 0:
+                return cls(name, topology, device, path_mtu)
+            if "exists already" not in done.stderr:  # else somebody else took the name meanwhile
+                raise LabError(done.stderr.strip())
 
     def down(self):
         if self.state.exists():

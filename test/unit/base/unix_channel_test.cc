@@ -1,7 +1,9 @@
 #include "base/unix_channel.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -215,6 +217,29 @@ TEST_F(UnixChannelTest, TheSilentAreDropped) {
   server_->send(asked[0], "late");
   EXPECT_EQ(read_all(waits), "late\n");
   EXPECT_EQ(server_->clients(), 1U);
+}
+
+TEST_F(UnixChannelTest, WhoReadsALongAnswerSlowlyIsNotSilent) {
+  const std::string answer(std::size_t{4} << 20, 'x');
+  ASSERT_TRUE(serve([&](UnixServer::ClientId id, std::string_view) { server_->send(id, answer); },
+                    {.silence = milliseconds{200}}));
+  const Fd slow = raw();
+  put(slow, "all\n");
+  std::size_t got = 0;
+  const auto began = std::chrono::steady_clock::now();
+  // Much longer than one may be silent, and never so long without reading.
+  while (got < answer.size()) {
+    std::array<char, std::size_t{128} << 10> bytes{};
+    ASSERT_TRUE(until([&] {
+      const ssize_t length = ::recv(slow.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+      if (length > 0) got += static_cast<std::size_t>(length);
+      return length >= 0 || errno != EAGAIN;
+    }));
+    ASSERT_EQ(server_->stats().silent, 0U) << got;
+    const auto pause = std::chrono::steady_clock::now() + milliseconds{20};
+    ASSERT_TRUE(until([&] { return std::chrono::steady_clock::now() > pause; }));
+  }
+  EXPECT_GT(std::chrono::steady_clock::now() - began, milliseconds{400});
 }
 
 TEST_F(UnixChannelTest, AHugeLineIsAnsweredWithAnErrorAndTheClientDropped) {

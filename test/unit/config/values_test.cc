@@ -106,6 +106,16 @@ TEST(Diff, NamesEveryKeyThatChanged) {
   EXPECT_FALSE(needs_restart(from, to));
 }
 
+TEST(Diff, NamesPortsInAnotherOrder) {
+  Config from = parsed(kBefore);
+  from.ports.push_back(from.ports.front());
+  from.ports.back().name = "other";
+  Config to = from;
+  std::swap(to.ports.front(), to.ports.back());
+  EXPECT_TRUE(needs_restart(from, to));
+  EXPECT_THAT(texts(diff(from, to)), ElementsAre("ports changed: in another order"));
+}
+
 TEST(Diff, TellsChecksOfOtherTypesApart) {
   const auto with = [](const std::string& check) {
     return parsed(one_server("", "", ", \"check\": {" + check + "}"));
@@ -169,11 +179,11 @@ TEST(Diff, OfForwardingStatesLooksPastTheGeneration) {
   limited.maxconn = 5;
   limited.services[0].servers[0].maxconn = 3;
   limited.services[0].servers[0].maxqueue = 2;
-  limited.services[0].servers[0].shutdown_sessions = true;
+  limited.services[0].servers[0].shutdowns = 2;
   EXPECT_THAT(texts(diff(full, limited)),
               ElementsAre("global changed: maxconn 0 -> 5",
                           R"(server "web/s1" changed: maxconn 0 -> 3, maxqueue 0 -> 2, )"
-                          R"(shutdown_sessions false -> true)"));
+                          R"(shutdowns 0 -> 2)"));
 }
 
 TEST(Forwarding, CarriesEverythingThatDpNeeds) {

@@ -190,6 +190,12 @@ TEST(Wire, FailuresComeOutAsTheyWentIn) {
 
 TEST(Wire, SmallRequests) {
   EXPECT_TRUE(std::holds_alternative<ReportRequest>(*decode_dp_request(encode_request(ReportRequest{}))));
+  const std::vector<ServerName> only{{"web", "a"}, {"dns", "*"}};
+  const auto some = decode_dp_request(encode_request(ReportRequest{only}));
+  EXPECT_EQ(std::get<ReportRequest>(*some).only, only);
+  const auto none = decode_dp_request(R"({"op": "report", "only": []})");
+  EXPECT_TRUE(std::get<ReportRequest>(*none).only && std::get<ReportRequest>(*none).only->empty());
+  EXPECT_FALSE(decode_dp_request(R"({"op": "report", "only": [{"service": "web"}]})"));
   EXPECT_TRUE(std::holds_alternative<StateRequest>(*decode_dp_request(encode_request(StateRequest{}))));
   EXPECT_TRUE(std::holds_alternative<FlowsRequest>(*decode_dp_request(R"({"op":"flows"})")));
   EXPECT_EQ(*decode_apply_reply(encode_apply_reply(12)), 12U);

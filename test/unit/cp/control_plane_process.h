@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -57,6 +58,8 @@ class FakeDataPlane {
     return state_;
   }
   [[nodiscard]] unsigned applied() const { return applied_; }
+  /// How often it was asked for everything.
+  [[nodiscard]] unsigned whole_reports() const { return whole_reports_; }
   /// Says no to every state from now on.
   void refuse(bool refuses) { refuses_ = refuses; }
   /// Somebody else gives it a state.
@@ -105,6 +108,15 @@ class FakeDataPlane {
     }
     config::DataplaneReport report = report_;
     report.generation = state_.generation;
+    const auto& only = std::get<config::ReportRequest>(*request).only;
+    if (!only) ++whole_reports_;
+    for (config::ServiceReport& service : report.services) {
+      std::erase_if(service.servers, [&](const config::ServerReport& server) {
+        return only && std::ranges::none_of(*only, [&](const config::ServerName& name) {
+                 return name.service == service.name && (name.server == "*" || name.server == server.name);
+               });
+      });
+    }
     return config::encode_report_reply(report);
   }
   /// False: the client has gone.
@@ -140,6 +152,7 @@ class FakeDataPlane {
   std::optional<config::FlowFilter> killed_;
   std::atomic<bool> refuses_ = false;
   std::atomic<unsigned> applied_ = 0;
+  std::atomic<unsigned> whole_reports_ = 0;
   std::atomic<bool> ending_ = false;
   std::thread thread_;
 };

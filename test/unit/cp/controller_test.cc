@@ -207,11 +207,10 @@ class BackupTest : public testing::Test {
       weights.push_back(server.weight / 16);
     return weights;
   }
-  [[nodiscard]] std::vector<bool> shutdowns() const {
-    std::vector<bool> flags;
-    for (const auto& server : controller_->desired().services[0].servers)
-      flags.push_back(server.shutdown_sessions);
-    return flags;
+  [[nodiscard]] std::vector<std::uint32_t> shutdowns() const {
+    std::vector<std::uint32_t> counts;
+    for (const auto& server : controller_->desired().services[0].servers) counts.push_back(server.shutdowns);
+    return counts;
   }
 
   TimePoint now_{};
@@ -265,30 +264,66 @@ TEST_F(BackupTest, SessionsOfAServerThatIsMarkedDownEnd) {
     service.servers[1].on_marked_down = config::OnMarkedDown::shutdown_sessions;
     service.servers[1].disabled = true;
   });
-  EXPECT_THAT(shutdowns(), ElementsAre(false, false, false, false)) << "disabled from the start";
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 0, 0)) << "disabled from the start";
   act("a", config::ServerAction::health_down);
-  EXPECT_THAT(shutdowns(), ElementsAre(true, false, false, false));
+  EXPECT_THAT(shutdowns(), ElementsAre(1, 0, 0, 0));
   act("a", config::ServerAction::health_up);
-  EXPECT_THAT(shutdowns(), ElementsAre(false, false, false, false));
+  EXPECT_THAT(shutdowns(), ElementsAre(1, 0, 0, 0)) << "also where nobody was told in between";
   act("a", config::ServerAction::drain);
-  EXPECT_THAT(shutdowns(), ElementsAre(false, false, false, false)) << "drain lets them be";
+  EXPECT_THAT(shutdowns(), ElementsAre(1, 0, 0, 0)) << "drain lets them be";
   act("a", config::ServerAction::maint);
-  EXPECT_THAT(shutdowns(), ElementsAre(true, false, false, false));
+  EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0));
+}
+
+TEST_F(BackupTest, SessionsDoNotEndBecauseTheConfigurationBeginsToSaySo) {
+  begin();
+  act("a", config::ServerAction::health_down);
+  act("a", config::ServerAction::health_up);
+  config::Config after = controller_->config();
+  after.services[0].servers[0].on_marked_down = config::OnMarkedDown::shutdown_sessions;
+  controller_->replace(after, now_);
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 0, 0));
+}
+
+TEST_F(BackupTest, CountOfEndedSessionsGoesOnFromWhatTheDataPlaneHasSeen) {
+  const auto adjust = [](config::Service& service) {
+    service.servers[0].on_marked_down = config::OnMarkedDown::shutdown_sessions;
+  };
+  begin(adjust);
+  act("a", config::ServerAction::health_down);
+  act("a", config::ServerAction::health_up);
+  const config::ForwardingState running = controller_->desired();
+  begin(adjust);  // another process
+  controller_->reconcile(running, now_);
+  EXPECT_THAT(shutdowns(), ElementsAre(1, 0, 0, 0));
+  EXPECT_EQ(controller_->desired().generation, running.generation) << "nothing to be told";
+  act("a", config::ServerAction::health_down);
+  EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0));
+  controller_->reconcile(controller_->desired(), now_);
+  EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0)) << "once";
+  begin(adjust);
+  act("a", config::ServerAction::health_down);
+  controller_->reconcile(running, now_);
+  EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0)) << "went down before they had met";
 }
 
 TEST_F(BackupTest, SessionsOfBackupServersEndWhenAnActiveOneComesBack) {
   begin([](config::Service& service) {
-    service.servers[0].on_marked_up = config::OnMarkedUp::shutdown_backup_sessions;
+    for (int i : {0, 1}) service.servers[i].on_marked_up = config::OnMarkedUp::shutdown_backup_sessions;
   });
-  EXPECT_THAT(shutdowns(), ElementsAre(false, false, false, false));
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 0, 0));
   act("b", config::ServerAction::maint);
   act("a", config::ServerAction::health_down);
   EXPECT_THAT(weights(), ElementsAre(0, 0, 10, 0));
-  EXPECT_THAT(shutdowns(), ElementsAre(false, false, false, false));
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 0, 0));
   act("a", config::ServerAction::health_up);
-  EXPECT_THAT(shutdowns(), ElementsAre(false, false, true, true));
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 1, 1));
   act("a", config::ServerAction::health_down);
-  EXPECT_THAT(shutdowns(), ElementsAre(false, false, false, false)) << "and again at the next time";
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 1, 1));
+  act("a", config::ServerAction::health_up);
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 2, 2)) << "at each time";
+  act("b", config::ServerAction::ready);
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 3, 3)) << "of each such server";
 }
 
 TEST_F(BackupTest, SessionsOfBackupServersEndAgainAfterAReloadTookOutTheServerThatEndedThem) {
@@ -298,14 +333,14 @@ TEST_F(BackupTest, SessionsOfBackupServersEndAgainAfterAReloadTookOutTheServerTh
   act("b", config::ServerAction::maint);
   act("a", config::ServerAction::health_down);
   act("a", config::ServerAction::health_up);
-  EXPECT_THAT(shutdowns(), ElementsAre(false, false, true, true));
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 1, 1));
   config::Config without_a = controller_->config();
   without_a.services[0].servers.erase(without_a.services[0].servers.begin());
   controller_->replace(without_a, now_);
   EXPECT_THAT(weights(), ElementsAre(0, 10, 0));
-  EXPECT_THAT(shutdowns(), ElementsAre(false, false, false)) << "the backup server's connections live now";
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 1, 1)) << "the backup server's connections live now";
   act("b", config::ServerAction::ready);
-  EXPECT_THAT(shutdowns(), ElementsAre(false, true, true));
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 2, 2));
 }
 
 TEST_F(BackupTest, CommandsThatCannotBeAreRefusedWithAReason) {

@@ -189,6 +189,7 @@ CheckResult ProbeTest::run(config::Check check, std::uint16_t port) {
   config::Service& service = config.services.emplace_back();
   service.name = "web";
   service.vip = {base::Ipv4::from_host(0xc0000201), 80};
+  service.timeouts.connect = connect_timeout_;
   config::Server& server = service.servers.emplace_back();
   server.name = "a";
   server.endpoint = {base::Ipv4::from_host(INADDR_LOOPBACK), port};

@@ -97,6 +97,7 @@ class ProbeTest : public ::testing::Test {
   }
 
   boost::asio::io_context io_{1};
+  config::Milliseconds connect_timeout_ = std::chrono::seconds(5);  ///< of run()'s service
 };
 
 /// A check of the given type that ends after `timeout`.

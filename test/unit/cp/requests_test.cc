@@ -84,6 +84,28 @@ TEST_F(RequestsTest, WhatTheOperatorWantsReachesTheDataPlane) {
   EXPECT_THAT(log(), HasSubstr("cp.sock: uid " + std::to_string(::getuid())));
 }
 
+/// What an operator does next, he does to a server that gets no new connection any more.
+TEST_F(RequestsTest, WhatIsAnsweredIsDoneAlready) {
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_THAT(command("a", ServerAction::drain), HasSubstr(R"("ok":true)"));
+    ASSERT_EQ(weight(0), 0U) << "round " << round;
+    EXPECT_THAT(command("a", ServerAction::ready), HasSubstr(R"("ok":true)"));
+    ASSERT_EQ(weight(0), 1600U) << "round " << round;
+  }
+}
+
+TEST_F(RequestsTest, WhatTheDataPlaneDoesNotDoIsSaid) {
+  dp_->refuse(true);
+  EXPECT_THAT(command("a", ServerAction::drain),
+              AllOf(HasSubstr(R"("ok":true)"), HasSubstr("does not do it yet"), HasSubstr("it has no room")));
+  dp_->refuse(false);
+  EXPECT_TRUE(eventually([&] { return weight(0) == 0; })) << log();
+  dp_.reset();
+  EXPECT_TRUE(eventually([&] {
+    return command("a", ServerAction::ready).find("not there") != std::string::npos;
+  })) << log();
+}
+
 TEST_F(RequestsTest, AStarMeansAllServersOfTheService) {
   EXPECT_THAT(command("*", ServerAction::maint), AllOf(HasSubstr("web/a"), HasSubstr("web/b")));
   EXPECT_TRUE(eventually([&] { return weight(0) == 0 && weight(1) == 0; })) << log();
@@ -172,6 +194,28 @@ TEST_F(RequestsTest, WaitForDrainedGoesByTheDataPlane) {
   EXPECT_EQ(drained.wait_for(100ms), std::future_status::timeout);
   tell(0, 0);
   EXPECT_THAT(drained.get(), HasSubstr(R"(server \"web/a\": drained)"));
+}
+
+/// A report on thousands of servers is much to read again and again.
+TEST_F(RequestsTest, WaitAndTheLogAskOnlyForTheServersConcerned) {
+  tell(1600, 0);
+  EXPECT_THAT(wait("a", WaitFor::drained, 500ms), HasSubstr("not drained"));
+  ASSERT_THAT(command("a", ServerAction::maint), HasSubstr(R"("ok":true)"));
+  EXPECT_TRUE(eventually([&] { return log().find("going DOWN for maintenance") != std::string::npos; }));
+  EXPECT_EQ(dp_->whole_reports(), 0U);
+}
+
+TEST_F(RequestsTest, WhoeverLooksOnlyCostsOneReportASecond) {
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_THAT(ask(config::ShowRequest{config::ShowWhat::servers, {}}, "cp-read.sock"),
+                HasSubstr(R"("ok":true)"));
+  }
+  const auto seconds = (std::chrono::steady_clock::now() - began) / 1s;
+  EXPECT_LE(dp_->whole_reports(), static_cast<unsigned>(seconds) + 1);
+  EXPECT_TRUE(show(config::ShowWhat::servers)) << "on cp.sock one is shown how it is now";
+  EXPECT_TRUE(show(config::ShowWhat::servers));
+  EXPECT_GE(dp_->whole_reports(), 3U);
 }
 
 TEST_F(RequestsTest, WaitSaysWhatIsMissingWhenTheTimeIsOver) {

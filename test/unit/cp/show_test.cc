@@ -204,5 +204,16 @@ TEST_F(ShowTest, InfoTellsOfAMissingDataPlane) {
   EXPECT_EQ(info["servers_up"].asUInt(), 3U);
 }
 
+TEST_F(ShowTest, InfoTellsHowPunctualChecksAre) {
+  ProcessView process;
+  process.checks = {.count = 5000, .over = 30s, .median = 150us, .p99 = 2ms, .most = 199ms};
+  const Json::Value checks = tree_of(info_json(controller_, process, nullptr))["checks"];
+  EXPECT_EQ(checks["begun"].asUInt64(), 5000U);
+  EXPECT_EQ(checks["over_ms"].asUInt64(), 30'000U);
+  EXPECT_EQ(checks["late_us"]["p50"].asUInt64(), 150U);
+  EXPECT_EQ(checks["late_us"]["p99"].asUInt64(), 2000U);
+  EXPECT_EQ(checks["late_us"]["max"].asUInt64(), 199'000U);
+}
+
 }  // namespace
 }  // namespace sluice::cp
