@@ -37,18 +37,20 @@ LISTENER = f"""
 import select, signal, socket
 # A check that is not reset before the kernel's delayed ACK becomes a connection, which must be accepted: else the
 # queue is full one day.
-listeners = []
+listeners, wanted = [], True
 def listen(port):
     s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind(("0.0.0.0", port)); s.listen(4096); s.setblocking(False); listeners.append(s)
 def flap(*_):
-    if len(listeners) > 1: listeners.pop().close()
-    else: listen({FLAPPING_PORT})
+    global wanted
+    wanted = not wanted
 listen({PORT}); listen({FLAPPING_PORT})
 signal.signal(signal.SIGUSR1, flap)
 print("listening", flush=True)
 while True:
-    for s in select.select(list(listeners), [], [], 1)[0]:
+    if wanted and len(listeners) == 1: listen({FLAPPING_PORT})
+    if not wanted and len(listeners) > 1: listeners.pop().close()
+    for s in select.select(listeners, [], [], 0.1)[0]:
         try: s.accept()[0].close()
         except OSError: pass
 """
@@ -83,7 +85,7 @@ class Asking:
     def ask(self):
         while not self.ending.is_set():
             with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(60)
+                s.settimeout(900)
                 s.connect(self.path)
                 s.sendall(self.request.encode() + b"\n")
                 while not self.ending.is_set():
