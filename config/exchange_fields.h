@@ -204,6 +204,32 @@ void fields(auto& v, Like<FlowFilter> auto& filter) {
   v.optional("limit", filter.limit);
 }
 
+void fields(auto& v, Like<WorkerLife> auto& worker) {
+  v.required("id", worker.id);
+  v.required("rounds", worker.rounds);
+}
+
+void fields(auto& v, Like<PortLife> auto& port) {
+  v.required("name", port.name);
+  v.required("link_up", port.link_up);
+}
+
+void fields(auto& v, Like<ServiceLife> auto& service) {
+  v.required("name", service.name);
+  v.required("usable", service.usable);
+}
+
+void fields(auto& v, Like<AliveRequest> auto& request) {
+  v.optional("services", request.services);
+}
+
+void fields(auto& v, Like<AliveReport> auto& report) {
+  v.required("generation", report.generation);
+  v.required("workers", report.workers);
+  v.optional("ports", report.ports);
+  v.optional("services", report.services);
+}
+
 void fields(auto& v, Like<ShowRequest> auto& request) {
   v.required("what", request.what);
   v.optional("filter", request.filter);

@@ -130,6 +130,28 @@ struct FailureReport {
   std::string last;  ///< how the last one failed: "refused", "unreachable" or "unanswered"
 };
 
+/// A worker's rounds since it began: as long as they grow, it forwards.
+struct WorkerLife {
+  std::uint16_t id = 0;
+  std::uint64_t rounds = 0;
+};
+struct PortLife {
+  std::string name;
+  bool link_up = false;
+};
+/// How many servers of a service are given new connections.
+struct ServiceLife {
+  std::string name;
+  std::uint32_t usable = 0;
+};
+/// Signs of life, cheap enough to be asked for several times a second.
+struct AliveReport {
+  std::uint64_t generation = 0;
+  std::vector<WorkerLife> workers;
+  std::vector<PortLife> ports;
+  std::vector<ServiceLife> services;  ///< those asked for, as far as they exist
+};
+
 /// Which flows to list, or to end; unset members match all.
 struct FlowFilter {
   std::optional<std::string> service, server;

@@ -41,6 +41,10 @@ std::string encode_request(const DpRequest& message) {
           Json::Value value = request("report");
           if (r.only) value["only"] = json::write(*r.only);
           return to_line(value);
+        } else if constexpr (std::same_as<R, AliveRequest>) {
+          Json::Value value = json::write(r);
+          value["op"] = "alive";
+          return to_line(value);
         } else {
           return to_line(request("state"));
         }
@@ -59,6 +63,10 @@ Result<DpRequest> decode_dp_request(std::string_view line) {
   }
   if (op == "state") return DpRequest{StateRequest{}};
   if (op == "failures") return DpRequest{FailuresRequest{}};
+  if (op == "alive") {
+    return json::body_of<AliveRequest>(*parsed).transform(
+        [](AliveRequest alive) { return DpRequest{std::move(alive)}; });
+  }
   if (op == "apply") {
     return json::member_of_request<ForwardingState>(*parsed, "state").transform([](ForwardingState state) {
       return DpRequest{ApplyRequest{std::move(state)}};
@@ -77,7 +85,7 @@ Result<DpRequest> decode_dp_request(std::string_view line) {
     });
   }
   return malformed("unknown op \"" + op +
-                   R"(" (known: "apply", "report", "flows", "state", "kill", "failures"))");
+                   R"(" (known: "apply", "report", "flows", "state", "kill", "failures", "alive"))");
 }
 
 std::string encode_apply_reply(std::uint64_t generation) {
@@ -116,6 +124,12 @@ std::string encode_failures_reply(const std::vector<FailureReport>& failures) {
   return to_line(value);
 }
 
+std::string encode_alive_reply(const AliveReport& report) {
+  Json::Value value = success();
+  value["alive"] = json::write(report);
+  return to_line(value);
+}
+
 std::string encode_error_reply(std::string_view sentence) {
   Json::Value value(Json::objectValue);
   value["ok"] = false;
@@ -147,6 +161,10 @@ Result<std::uint64_t> decode_kill_reply(std::string_view line) {
 
 Result<std::vector<FailureReport>> decode_failures_reply(std::string_view line) {
   return json::member_of_reply<std::vector<FailureReport>>(line, "failures");
+}
+
+Result<AliveReport> decode_alive_reply(std::string_view line) {
+  return json::member_of_reply<AliveReport>(line, "alive");
 }
 
 template <typename T>
@@ -182,6 +200,7 @@ SLUICE_EXCHANGED(FlowFilter)
 SLUICE_EXCHANGED(HandshakeCounters)
 SLUICE_EXCHANGED(QueueCounters)
 SLUICE_EXCHANGED(FailureReport)
+SLUICE_EXCHANGED(AliveReport)
 SLUICE_EXCHANGED(ReloadReport)
 SLUICE_EXCHANGED(ServiceNames)
 SLUICE_EXCHANGED(BuildInfo)

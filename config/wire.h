@@ -48,8 +48,12 @@ struct KillRequest {
 };
 /// dp.sock "failures": the servers that fail real connections now.
 struct FailuresRequest {};
-using DpRequest =
-    std::variant<ApplyRequest, ReportRequest, FlowsRequest, StateRequest, KillRequest, FailuresRequest>;
+/// dp.sock "alive": signs of life.
+struct AliveRequest {
+  std::vector<std::string> services;  ///< whose usable servers are to be counted
+};
+using DpRequest = std::variant<ApplyRequest, ReportRequest, FlowsRequest, StateRequest, KillRequest,
+                               FailuresRequest, AliveRequest>;
 
 /// Reply to "flows".
 struct FlowList {
@@ -66,6 +70,7 @@ struct FlowList {
 [[nodiscard]] std::string encode_state_reply(const ForwardingState& state);
 [[nodiscard]] std::string encode_kill_reply(std::uint64_t killed);
 [[nodiscard]] std::string encode_failures_reply(const std::vector<FailureReport>& failures);
+[[nodiscard]] std::string encode_alive_reply(const AliveReport& report);
 /// {"ok": false, "error": sentence}: the reply to any request that failed.
 [[nodiscard]] std::string encode_error_reply(std::string_view sentence);
 
@@ -76,6 +81,7 @@ struct FlowList {
 [[nodiscard]] base::Result<ForwardingState> decode_state_reply(std::string_view line);
 [[nodiscard]] base::Result<std::uint64_t> decode_kill_reply(std::string_view line);
 [[nodiscard]] base::Result<std::vector<FailureReport>> decode_failures_reply(std::string_view line);
+[[nodiscard]] base::Result<AliveReport> decode_alive_reply(std::string_view line);
 
 /// cp.sock "show". "names": the services and their servers, nothing else; this, "health" and "info" need no
 /// data plane.

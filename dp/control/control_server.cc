@@ -77,6 +77,9 @@ void ControlServer::on_line(base::UnixServer::ClientId client, std::string_view 
           if (!killing) reply(config::encode_error_reply(killing.error().message));
         } else if constexpr (std::is_same_v<Request, config::FailuresRequest>) {
           reply(config::encode_failures_reply(failing_servers(*control_)));
+        } else if constexpr (std::is_same_v<Request, config::AliveRequest>) {
+          server_->keep(client);
+          reply(config::encode_alive_reply(signs_of_life(*control_, r.services)));
         } else {
           server_->keep(client);
           reply(config::encode_state_reply(control_->state()));

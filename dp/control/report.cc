@@ -238,6 +238,23 @@ std::vector<config::FailureReport> failing_servers(const Control& control) {
   return failures;
 }
 
+config::AliveReport signs_of_life(const Control& control, const std::vector<std::string>& services) {
+  config::AliveReport report{
+      .generation = control.snapshot().generation, .workers = {}, .ports = {}, .services = {}};
+  for (const Worker* w : control.workers()) {
+    const WorkerCounters& c = w->state().counters;
+    report.workers.push_back(
+        {static_cast<std::uint16_t>(w->state().id), c.bursts.get() + c.empty_polls.get()});
+  }
+  for (const auto& port : control.ports().ports()) report.ports.push_back({port->name(), port->link_up()});
+  for (const config::ForwardingService& service : control.state().services) {
+    if (std::ranges::find(services, service.name) == services.end()) continue;
+    const auto usable = std::ranges::count_if(service.servers, [](const auto& s) { return s.weight != 0; });
+    report.services.push_back({service.name, static_cast<std::uint32_t>(usable)});
+  }
+  return report;
+}
+
 config::DataplaneReport make_report(const Control& control, const ReportBasics& basics,
                                     const config::ReportRequest& request) {
   config::DataplaneReport report{.version = SLUICE_VERSION,

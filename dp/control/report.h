@@ -20,6 +20,10 @@ struct ReportBasics {
 [[nodiscard]] config::DataplaneReport make_report(const Control& control, const ReportBasics& basics,
                                                   const config::ReportRequest& request = {});
 
+/// Signs of life, and the usable servers of `services`. Thread: control.
+[[nodiscard]] config::AliveReport signs_of_life(const Control& control,
+                                                const std::vector<std::string>& services);
+
 /// The configured servers whose last attempts to connect have failed. Thread: control.
 [[nodiscard]] std::vector<config::FailureReport> failing_servers(const Control& control);
 

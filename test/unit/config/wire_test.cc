@@ -188,6 +188,24 @@ TEST(Wire, FailuresComeOutAsTheyWentIn) {
   EXPECT_FALSE(decode_failures_reply(R"({"ok":true,"failures":[{"service":"web"}]})"));
 }
 
+TEST(Wire, SignsOfLifeComeOutAsTheyWentIn) {
+  const auto request = decode_dp_request(encode_request(DpRequest{AliveRequest{{"web", "dns"}}}));
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(std::get<AliveRequest>(*request).services, (std::vector<std::string>{"web", "dns"}));
+  EXPECT_TRUE(std::get<AliveRequest>(*decode_dp_request(R"({"op":"alive"})")).services.empty());
+  AliveReport report;
+  report.generation = 7;
+  report.workers = {{0, 1ULL << 40}, {1, 5}};
+  report.ports = {{"lan", true}, {"back", false}};
+  report.services = {{"web", 3}};
+  const auto alive = decode_alive_reply(encode_alive_reply(report));
+  ASSERT_TRUE(alive) << alive.error().message;
+  EXPECT_EQ(to_json(*alive), to_json(report));
+  EXPECT_EQ(alive->workers.at(0).rounds, 1ULL << 40);
+  EXPECT_FALSE(alive->ports.at(1).link_up);
+  EXPECT_FALSE(decode_alive_reply(R"({"ok":true})"));
+}
+
 TEST(Wire, SmallRequests) {
   EXPECT_TRUE(std::holds_alternative<ReportRequest>(*decode_dp_request(encode_request(ReportRequest{}))));
   const std::vector<ServerName> only{{"web", "a"}, {"dns", "*"}};
@@ -358,6 +376,7 @@ TEST(Wire, MutatedLinesNeverCrash) {
       encode_report_reply(example_report()),
       encode_failures_reply({{"web", "s1", at("192.0.2.11:8080"), 5, "refused"}}),
       encode_flows_reply({.flows = {example_flow()}, .total = 1}),
+      encode_alive_reply({1, {{0, 5}}, {{"lan", true}}, {{"web", 3}}}),
       encode_cp_request(ServerRequest{"web", "s1", ServerAction::weight, 5}),
       encode_cp_request(WaitRequest{"web", "s1"}),
       encode_reload_reply({{{ChangeKind::added, "port", "x"}}, "note"})};
@@ -379,6 +398,7 @@ TEST(Wire, MutatedLinesNeverCrash) {
     (void)decode_flows_reply(line);
     (void)decode_failures_reply(line);
     (void)decode_kill_reply(line);
+    (void)decode_alive_reply(line);
     if (const auto request = decode_cp_request(line)) {
       EXPECT_TRUE(decode_cp_request(encode_cp_request(*request)));
     }
