@@ -1,0 +1,100 @@
+#include "vrrp/roster.h"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+namespace sluice::vrrp {
+namespace {
+
+config::VrrpInstance instance(const std::string& name, std::uint8_t vrid) {
+  config::VrrpInstance out;
+  out.name = name;
+  out.interface = "lan";
+  out.virtual_router_id = vrid;
+  out.addresses = {{*base::Prefix::parse("192.0.2.10/24"), "lan"}};
+  return out;
+}
+
+template <typename T>
+std::size_t count(const std::vector<ToSpeaker>& messages) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      messages, [](const ToSpeaker& message) { return std::holds_alternative<T>(message); }));
+}
+
+TEST(Roster, AdoptsWhatIsNew) {
+  Roster roster;
+  const auto plan = roster.replace({instance("a", 1), instance("b", 2)});
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(count<Adopt>(plan->to_speaker), 2U);
+  EXPECT_EQ(plan->to_kernel.instances.size(), 2U);
+  EXPECT_EQ(plan->to_kernel.listeners.size(), 1U) << "one socket hears all of an interface and family";
+  EXPECT_NE(roster.find("a")->id, roster.find("b")->id);
+}
+
+TEST(Roster, LeavesAloneWhatHasNotChanged) {
+  Roster roster;
+  ASSERT_TRUE(roster.replace({instance("a", 1)}));
+  const InstanceId id = roster.find("a")->id;
+  const auto plan = roster.replace({instance("a", 1)});
+  ASSERT_TRUE(plan);
+  EXPECT_TRUE(plan->to_speaker.empty());
+  EXPECT_EQ(roster.find("a")->id, id);
+}
+
+TEST(Roster, KeepsTheStateOfWhatHasOtherSettings) {
+  Roster roster;
+  ASSERT_TRUE(roster.replace({instance("a", 1)}));
+  roster.find("a")->yielded = true;
+  const InstanceId id = roster.find("a")->id;
+  const auto orders = roster.find("a")->orders;
+  auto changed = instance("a", 1);
+  changed.priority = 50;
+  const auto plan = roster.replace({changed});
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(count<Change>(plan->to_speaker), 1U);
+  EXPECT_EQ(plan->to_speaker.size(), 1U);
+  EXPECT_EQ(roster.find("a")->id, id);
+  EXPECT_EQ(roster.find("a")->orders, orders);
+  EXPECT_TRUE(roster.find("a")->yielded);
+  EXPECT_EQ(roster.find("a")->config.priority, 50);
+}
+
+TEST(Roster, AnotherRouterUnderTheSameNameIsANewOne) {
+  Roster roster;
+  ASSERT_TRUE(roster.replace({instance("a", 1)}));
+  const InstanceId id = roster.find("a")->id;
+  const auto plan = roster.replace({instance("a", 9)});
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->to_speaker.size(), 2U);
+  EXPECT_TRUE(std::holds_alternative<Dismiss>(plan->to_speaker[0])) << "the old one lets go first";
+  EXPECT_TRUE(std::holds_alternative<Adopt>(plan->to_speaker[1]));
+  ASSERT_EQ(plan->gone.size(), 1U);
+  EXPECT_EQ(plan->gone[0]->id, id);
+  EXPECT_NE(roster.find("a")->id, id);
+}
+
+TEST(Roster, DismissesWhatIsGone) {
+  Roster roster;
+  ASSERT_TRUE(roster.replace({instance("a", 1), instance("b", 2)}));
+  const auto plan = roster.replace({instance("b", 2)});
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(count<Dismiss>(plan->to_speaker), 1U);
+  EXPECT_EQ(plan->to_speaker.size(), 1U);
+  EXPECT_EQ(roster.find("a"), nullptr);
+  EXPECT_EQ(plan->to_kernel.instances.size(), 1U);
+}
+
+TEST(Roster, TakesKeepalivesDefaultsOver) {
+  auto what = instance("a", 1);
+  what.announce.delay = std::chrono::seconds(7);
+  EXPECT_EQ(parameters_of(what).lower_prio_announce_delay, std::chrono::seconds(7));
+  what.announce.lower_prio_delay = std::chrono::seconds(1);
+  EXPECT_EQ(parameters_of(what).lower_prio_announce_delay, std::chrono::seconds(1));
+  EXPECT_FALSE(parameters_of(what).in_group);
+  what.sync_group = "g";
+  EXPECT_TRUE(parameters_of(what).in_group);
+}
+
+}  // namespace
+}  // namespace sluice::vrrp

@@ -1,0 +1,55 @@
+#include "vrrp/control_server.h"
+
+#include <chrono>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace sluice::vrrp {
+namespace {
+
+constexpr std::chrono::seconds kSilence{60};
+
+std::string reply_of(const base::Result<std::string>& outcome) {
+  return outcome ? config::encode_done_reply(*outcome) : config::encode_error_reply(outcome.error().message);
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<ControlServer>> ControlServer::listen(base::EventLoop& loop,
+                                                                   const std::string& runtime_dir,
+                                                                   Handlers handlers) {
+  std::unique_ptr<ControlServer> self(new ControlServer(std::move(handlers)));
+  auto server =
+      base::UnixServer::listen(loop, runtime_dir + "/vrrp.sock", {.silence = kSilence},
+                               [raw = self.get()](base::UnixServer::ClientId client, std::string_view line) {
+                                 raw->on_line(client, line);
+                               });
+  if (!server) return std::move(server).error();
+  self->server_ = *std::move(server);
+  return self;
+}
+
+void ControlServer::on_line(base::UnixServer::ClientId client, std::string_view line) {
+  const auto request = config::decode_vrrp_request(line);
+  if (!request) {
+    server_->send(client, config::encode_error_reply(request.error().message));
+    server_->finish(client);
+    return;
+  }
+  std::visit(
+      [&](const auto& r) {
+        using Request = std::decay_t<decltype(r)>;
+        if constexpr (std::is_same_v<Request, config::ReportRequest>) {
+          handlers_.report([this, client](std::string reply) { server_->send(client, reply); });
+        } else if constexpr (std::is_same_v<Request, config::ReloadRequest>) {
+          server_->send(client, reply_of(handlers_.reload()));
+        } else {
+          constexpr bool kYield = std::is_same_v<Request, config::YieldRequest>;
+          server_->send(client, reply_of(handlers_.order(r.instance, kYield)));
+        }
+      },
+      *request);
+}
+
+}  // namespace sluice::vrrp

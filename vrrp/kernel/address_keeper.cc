@@ -1,0 +1,173 @@
+#include "vrrp/kernel/address_keeper.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace sluice::vrrp {
+namespace {
+
+constexpr std::chrono::seconds kPause{1};
+
+void sooner(std::optional<Time>& next, Time when) {
+  if (!next || when < *next) next = when;
+}
+
+}  // namespace
+
+void AddressKeeper::set(InstanceId instance, const std::string& name,
+                        const std::vector<config::VrrpAddress>& addresses) {
+  holders_[instance].name = name;
+  for (auto& [key, place] : places_) place.listed.erase(instance);
+  for (const config::VrrpAddress& address : addresses) {
+    Place& place = places_[{address.interface, address.prefix.address}];
+    place.prefix_length = address.prefix.length;
+    place.listed.insert(instance);
+  }
+}
+
+void AddressKeeper::forget(InstanceId instance) {
+  for (auto& [key, place] : places_) place.listed.erase(instance);
+  holders_.erase(instance);
+}
+
+void AddressKeeper::hold(InstanceId instance, bool held) {
+  Holder& holder = holders_[instance];
+  holder.decided = true;
+  holder.held = held;
+}
+
+void AddressKeeper::lost(const std::string& interface, const base::IpAddress& address) {
+  const auto found = places_.find({interface, address});
+  if (found == places_.end() || found->second.leaving || !holder_of(found->second)) return;
+  found->second.lost = true;
+}
+
+std::optional<InstanceId> AddressKeeper::holder_of(const Place& place) const {
+  for (const InstanceId id : place.listed) {
+    const auto holder = holders_.find(id);
+    if (holder != holders_.end() && holder->second.held) return id;
+  }
+  return std::nullopt;
+}
+
+/// Someone may yet want it: at the start a left-over address stays until the speaker has judged.
+bool AddressKeeper::undecided(const Place& place) const {
+  return std::ranges::any_of(place.listed, [&](InstanceId id) {
+    const auto holder = holders_.find(id);
+    return holder != holders_.end() && !holder->second.decided;
+  });
+}
+
+void AddressKeeper::fail(Place& place, const base::Error& error) {
+  if (place.failure == error.message) return;
+  place.failure = error.message;
+  log_(base::log::Level::error, error.message + "; it is tried again each second");
+}
+
+void AddressKeeper::remove_unwanted(Time now, std::optional<Time>& next) {
+  for (auto at = places_.begin(); at != places_.end();) {
+    auto& [key, place] = *at;
+    const Interface* const found = interfaces_.by_name(key.first);
+    const bool there = found != nullptr && interfaces_.has(found->index, key.second);
+    if (holder_of(place) || undecided(place)) {
+      ++at;
+    } else if (!there) {
+      place.lost = false;
+      at = place.listed.empty() ? places_.erase(at) : std::next(at);
+    } else if (place.remove_not_before > now) {
+      sooner(next, place.remove_not_before);
+      ++at;
+    } else {
+      const Interface interface = *found;  // events may change the mirror meanwhile
+      place.leaving = true;
+      const auto removed = interfaces_.remove_address(interface, key.second);
+      interfaces_.drain();
+      place.leaving = false;
+      if (removed) {
+        place.failure.clear();
+      } else {
+        fail(place, removed.error());
+      }
+      if (interfaces_.has(interface.index, key.second)) {
+        place.remove_not_before = now + kPause;
+        sooner(next, place.remove_not_before);
+      }
+      ++at;
+    }
+  }
+}
+
+std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<Time>& next) {
+  remove_unwanted(now, next);
+  std::vector<Added> added;
+  for (auto& [key, place] : places_) {
+    const auto holder = holder_of(place);
+    const Interface* const found = interfaces_.by_name(key.first);
+    if (!holder || found == nullptr) continue;
+    if (!found->up) {  // the kernel itself takes IPv6 addresses away from it; its holder will hear of it
+      place.lost = false;
+      continue;
+    }
+    if (interfaces_.has(found->index, key.second)) {
+      place.lost = false;  // whoever took it away has put it back
+      continue;
+    }
+    if (place.not_before > now) {
+      sooner(next, place.not_before);
+      continue;
+    }
+    const Interface interface = *found;
+    const bool repair = std::exchange(place.lost, false);
+    const auto done = interfaces_.add_address(interface, {key.second, place.prefix_length});
+    if (!done) {
+      place.lost = repair;
+      place.not_before = now + kPause;
+      fail(place, done.error());
+      sooner(next, place.not_before);
+      continue;
+    }
+    place.failure.clear();
+    if (repair) {
+      place.not_before = now + kPause;
+      Holder& who = holders_[*holder];
+      ++who.repaired;
+      log_(base::log::Level::warn,
+           fmt::format("({}) {}/{} was taken away from {} by someone else; it is put back", who.name,
+                       key.second.to_string(), place.prefix_length, key.first));
+    }
+    added.push_back({*holder, key.second, interface.index, repair});
+  }
+  if (!added.empty()) interfaces_.drain();
+  return added;
+}
+
+bool AddressKeeper::knows(const base::IpAddress& address) const noexcept {
+  return std::ranges::any_of(places_, [&](const auto& entry) { return entry.first.second == address; });
+}
+
+std::vector<std::string> AddressKeeper::missing(InstanceId instance) const {
+  std::vector<std::string> out;
+  for (const auto& [key, place] : places_) {
+    if (!place.listed.contains(instance)) continue;
+    const Interface* const found = interfaces_.by_name(key.first);
+    if (found != nullptr && interfaces_.has(found->index, key.second)) continue;
+    out.push_back(fmt::format("{}/{} dev {}", key.second.to_string(), place.prefix_length, key.first));
+  }
+  return out;
+}
+
+std::uint64_t AddressKeeper::repaired(InstanceId instance) const {
+  const auto holder = holders_.find(instance);
+  return holder == holders_.end() ? 0 : holder->second.repaired;
+}
+
+bool AddressKeeper::settled() const {
+  return std::ranges::none_of(places_, [&](const auto& entry) {
+    if (holder_of(entry.second)) return false;
+    const Interface* const found = interfaces_.by_name(entry.first.first);
+    return found != nullptr && interfaces_.has(found->index, entry.first.second);
+  });
+}
+
+}  // namespace sluice::vrrp

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/vrrp.h"
+#include "vrrp/kernel/interfaces.h"
+#include "vrrp/messages.h"
+
+namespace sluice::vrrp {
+
+/// Sees to it that the kernel has the addresses of the instances that hold theirs, and those alone. What is
+/// missing is added, whoever took it away: at once, and then at most once a second. Of several instances with
+/// the same address on the same interface any may hold it. Thread: the kernel side's.
+class AddressKeeper {
+ public:
+  using Log = std::function<void(base::log::Level level, std::string line)>;
+  struct Added {
+    InstanceId instance{};
+    base::IpAddress address;
+    std::uint32_t index = 0;  ///< of the interface
+    bool repaired = false;    ///< it was there, and someone took it away
+  };
+
+  AddressKeeper(Interfaces& interfaces, Log log) : interfaces_(interfaces), log_(std::move(log)) {}
+
+  /// `addresses` of the instance from now on; its others are taken away.
+  void set(InstanceId instance, const std::string& name, const std::vector<config::VrrpAddress>& addresses);
+  /// All of it is taken away.
+  void forget(InstanceId instance);
+  void hold(InstanceId instance, bool held);
+  /// The kernel said that it has lost an address.
+  void lost(const std::string& interface, const base::IpAddress& address);
+
+  /// Takes away, then adds, what is to be. `next`: when it wants to be called again, whatever happens.
+  std::vector<Added> settle(Time now, std::optional<Time>& next);
+
+  /// Some instance lists it, on whatever interface.
+  [[nodiscard]] bool knows(const base::IpAddress& address) const noexcept;
+  /// What a holder does not have: "192.0.2.10/24 dev lan".
+  [[nodiscard]] std::vector<std::string> missing(InstanceId instance) const;
+  [[nodiscard]] std::uint64_t repaired(InstanceId instance) const;
+  /// Nothing is there that is not to be.
+  [[nodiscard]] bool settled() const;
+
+ private:
+  using Key = std::pair<std::string, base::IpAddress>;  ///< interface, address
+  struct Place {
+    std::uint8_t prefix_length = 0;
+    std::set<InstanceId> listed;  ///< instances
+    bool lost = false;            ///< taken away by others
+    bool leaving = false;         ///< being taken away by us
+    Time not_before{};            ///< of the next attempt to add it
+    Time remove_not_before{};     ///< of the next attempt to take it away
+    std::string failure;          ///< of the last attempt
+  };
+  struct Holder {
+    std::string name;
+    bool decided = false, held = false;
+    std::uint64_t repaired = 0;
+  };
+  [[nodiscard]] std::optional<InstanceId> holder_of(const Place& place) const;
+  [[nodiscard]] bool undecided(const Place& place) const;
+  void fail(Place& place, const base::Error& error);
+  void remove_unwanted(Time now, std::optional<Time>& next);
+
+  Interfaces& interfaces_;
+  Log log_;
+  std::map<Key, Place> places_;
+  std::map<InstanceId, Holder> holders_;
+};
+
+}  // namespace sluice::vrrp

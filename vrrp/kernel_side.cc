@@ -1,0 +1,469 @@
+#include "vrrp/kernel_side.h"
+
+#include <algorithm>
+#include <cstring>
+#include <sys/epoll.h>
+#include <utility>
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "vrrp/kernel/advert_socket.h"
+#include "vrrp/kernel/macvlan.h"
+
+namespace sluice::vrrp {
+namespace {
+
+using base::log::Level;
+
+constexpr std::chrono::seconds kRetry{1};
+/// Rounds of settle() in which others may change things under our hands; then the loop has its turn.
+constexpr int kRounds = 8;
+/// The index of an interface that is gone.
+constexpr std::uint32_t kDead = 0xffffffff;
+/// What waits for a full box is tried again after this time.
+constexpr std::chrono::milliseconds kFlush{1};
+
+void sooner(std::optional<Time>& next, Time when) {
+  if (!next || when < *next) next = when;
+}
+
+bool same(const std::optional<config::VrrpTrouble>& a, const std::optional<config::VrrpTrouble>& b) {
+  if (a.has_value() != b.has_value()) return false;
+  return !a || (a->tracker == b->tracker && a->reason == b->reason);
+}
+
+config::VrrpTrouble trouble(std::string tracker, std::string reason) {
+  return {std::move(tracker), std::move(reason), 0};
+}
+
+}  // namespace
+
+KernelSide::KernelSide(std::unique_ptr<base::EventLoop> loop, Boxes boxes) noexcept
+    : loop_(std::move(loop)), boxes_(boxes), to_speaker_(boxes.to_speaker), to_main_(boxes.to_main) {}
+
+KernelSide::~KernelSide() = default;
+
+base::Result<std::unique_ptr<KernelSide>> KernelSide::create(Boxes boxes) {
+  auto loop = base::EventLoop::create();
+  if (!loop) return std::move(loop).error();
+  std::unique_ptr<KernelSide> self(new KernelSide(*std::move(loop), boxes));
+  auto* const raw = self.get();
+  auto interfaces =
+      Interfaces::start(*raw->loop_, [raw](const InterfaceEvent& event) { raw->on_event(event); });
+  if (!interfaces) return std::move(interfaces).error();
+  raw->interfaces_ = *std::move(interfaces);
+  auto frames = FrameSocket::open();
+  if (!frames) return std::move(frames).error();
+  raw->keeper_.emplace(*raw->interfaces_,
+                       [raw](Level level, std::string line) { raw->log(level, std::move(line)); });
+  raw->announcer_.emplace(
+      *raw->interfaces_, *std::move(frames),
+      [raw](InstanceId id, const base::IpAddress& address, const Interface& interface, int error) {
+        const auto found = raw->instances_.find(id);
+        if (found == raw->instances_.end()) return;
+        Instance& instance = found->second;
+        if (error == 0) {
+          ++instance.announcements;
+        } else if (error != std::exchange(instance.announce_error, error)) {
+          raw->log(Level::warn, fmt::format("({}) announcing {} on {}: {}", instance.work.config.name,
+                                            address.to_string(), interface.name, std::strerror(error)));
+        }
+      });
+  auto watched =
+      raw->loop_->add(boxes.from_main.wake().fd(), EPOLLIN, [raw](std::uint32_t) { raw->take_from_main(); });
+  if (watched) {
+    watched = raw->loop_->add(boxes.orders.fd(), EPOLLIN, [raw](std::uint32_t) {
+      raw->boxes_.orders.clear();
+      raw->settle();
+    });
+  }
+  if (!watched) return std::move(watched).error();
+  return self;
+}
+
+void KernelSide::run() {
+  loop_->run();
+}
+
+void KernelSide::take_from_main() {
+  boxes_.from_main.wake().clear();
+  while (auto message = boxes_.from_main.take()) {
+    std::visit([this](auto& m) { on(m); }, *message);
+  }
+}
+
+void KernelSide::on(KernelWork& message) {
+  std::set<InstanceId> kept;
+  for (KernelInstance& work : message.instances) {
+    kept.insert(work.id);
+    const auto [at, fresh] = instances_.try_emplace(work.id);
+    Instance& instance = at->second;
+    if (fresh) instance.seen = work.orders->view();
+    // Another source address, or another destination, means another socket.
+    if (!fresh && (instance.work.config.source != work.config.source ||
+                   instance.work.config.vmac_xmit_base != work.config.vmac_xmit_base)) {
+      instance.sender_index = 0;
+    }
+    instance.work = std::move(work);
+    std::vector<config::VrrpAddress> addresses = instance.work.config.addresses;
+    const auto& excluded = instance.work.config.addresses_excluded;
+    addresses.insert(addresses.end(), excluded.begin(), excluded.end());
+    keeper_->set(instance.work.id, instance.work.config.name,
+                 placed_addresses(instance.work.config, std::move(addresses)));
+  }
+  std::erase_if(instances_, [&](const auto& entry) {
+    if (kept.contains(entry.first)) return false;
+    keeper_->forget(entry.first);
+    return true;
+  });
+  for (auto at = listeners_.begin(); at != listeners_.end();) {
+    if (message.listeners.contains(at->first)) {
+      ++at;
+      continue;
+    }
+    to_speaker_.put(ListenerSocket{at->first, at->second.spec.family, base::Fd()});
+    at = listeners_.erase(at);
+  }
+  for (auto& [id, spec] : message.listeners) listeners_[id].spec = std::move(spec);
+  std::erase_if(tracked_, [&](const auto& entry) { return !message.tracked.contains(entry.first); });
+  for (const std::string& name : message.tracked) tracked_.try_emplace(name);
+  settle();
+}
+
+void KernelSide::on(FillKernelStatus&) {
+  KernelStatus status;
+  for (const auto& [id, instance] : instances_) {
+    KernelInstanceStatus& out = status.instances[id];
+    if (instance.source) out.source = instance.source->to_string();
+    if (instance.holds) out.missing = keeper_->missing(id);
+    out.repaired = keeper_->repaired(id);
+    out.announcements = instance.announcements;
+  }
+  to_main_.put(std::move(status));
+}
+
+void KernelSide::on(Finish&) {
+  finishing_ = true;
+  settle();
+}
+
+bool KernelSide::of_interest(const std::string& interface) const {
+  if (tracked_.contains(interface)) return true;
+  return std::ranges::any_of(instances_, [&](const auto& entry) {
+    const config::VrrpInstance& wanted = entry.second.work.config;
+    const auto on_it = [&](const config::VrrpAddress& a) { return a.interface == interface; };
+    return wanted.interface == interface || (wanted.use_vmac && wanted.vmac_interface == interface) ||
+           std::ranges::any_of(wanted.addresses, on_it) ||
+           std::ranges::any_of(wanted.addresses_excluded, on_it);
+  });
+}
+
+void KernelSide::on_event(const InterfaceEvent& event) {
+  using Kind = InterfaceEvent::Kind;
+  changed_ = true;
+  const std::string& name = event.interface.name;
+  if (event.kind == Kind::address_removed) keeper_->lost(name, event.address.address);
+  if (event.kind == Kind::deleted) {
+    // Another interface may get the same number; the old one's sockets are dead all the same.
+    for (auto& [id, listener] : listeners_) {
+      if (listener.index == event.interface.index) listener.index = kDead;
+    }
+    for (auto& [id, instance] : instances_) {
+      if (instance.sender_index == event.interface.index) instance.sender_index = kDead;
+    }
+  }
+  // After this event, and all that came with it.
+  loop_->cancel(timer_);
+  timer_ = loop_->after(std::chrono::milliseconds::zero(), [this] { settle(); });
+  if (!of_interest(name)) return;
+  const bool usable = event.interface.up && event.interface.running;
+  switch (event.kind) {
+    case Kind::added: log(Level::info, fmt::format("Interface {} added", name)); break;
+    case Kind::deleted: log(Level::info, fmt::format("Interface {} deleted", name)); break;
+    case Kind::changed:
+      if (usable != event.was_usable)
+        log(Level::info, fmt::format("Netlink reports {} {}", name, usable ? "up" : "down"));
+      break;
+    case Kind::address_added:
+    case Kind::address_removed: {
+      const std::string address = event.address.address.to_string();
+      const bool added = event.kind == Kind::address_added;
+      if (!keeper_->knows(event.address.address)) {
+        log(Level::info, fmt::format("{} address {} {} interface {}", added ? "Assigned" : "Deassigned",
+                                     address, added ? "for" : "from", name));
+      } else if (!added) {
+        log(Level::info, fmt::format("Netlink reflector reports IP {} removed from {}", address, name));
+      }
+      break;
+    }
+  }
+}
+
+void KernelSide::settle() {
+  loop_->cancel(timer_);
+  std::optional<Time> next;
+  for (int round = 0; round < kRounds; ++round) {
+    changed_ = false;
+    next.reset();
+    settle_once(std::chrono::steady_clock::now(), next);
+    if (!changed_) break;
+  }
+  const Time now = std::chrono::steady_clock::now();
+  if (changed_) sooner(next, now);
+  if (finishing_ && keeper_->settled()) {
+    finishing_ = false;
+    for (const std::string& name : std::exchange(macvlans_, {})) {
+      if (const Interface* macvlan = interfaces_->by_name(name)) (void)interfaces_->remove_link(*macvlan);
+    }
+    to_main_.put(KernelDone{});
+  }
+  const bool to_speaker = to_speaker_.flush();
+  const bool to_main = to_main_.flush();
+  if (!to_speaker || !to_main) sooner(next, now + kFlush);
+  wake_at(next);
+}
+
+void KernelSide::wake_at(std::optional<Time> next) {
+  loop_->cancel(timer_);
+  timer_ = base::EventLoop::TimerId::none;
+  if (!next) return;
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - std::chrono::steady_clock::now());
+  timer_ = loop_->after(std::max(wait, std::chrono::milliseconds::zero()), [this] { settle(); });
+}
+
+void KernelSide::settle_once(Time now, std::optional<Time>& next) {
+  read_orders();
+  for (auto& [id, instance] : instances_) {
+    if (instance.work.config.use_vmac) settle_vmac(instance, now, next);
+  }
+  for (const AddressKeeper::Added& added : keeper_->settle(now, next)) {
+    const auto found = instances_.find(added.instance);
+    if (found == instances_.end()) continue;
+    announce(found->second, added.address, added.index, found->second.work.config.announce.repeat);
+  }
+  announcer_->step(now, next);
+  for (auto& [id, listener] : listeners_) settle_listener(id, listener, now, next);
+  for (auto& [id, instance] : instances_) judge(instance, now, next);
+  tell_tracked();
+}
+
+void KernelSide::read_orders() {
+  for (auto& [id, instance] : instances_) {
+    const Orders::View view = instance.work.orders->view();
+    const Orders::View seen = std::exchange(instance.seen, view);
+    if (!view.decided) continue;
+    keeper_->hold(id, view.hold);
+    if (std::exchange(instance.holds, view.hold) != view.hold) {
+      log(Level::info,
+          fmt::format("({}) {} VIPs.", instance.work.config.name, view.hold ? "setting" : "removing"));
+    }
+    if (!view.hold) continue;
+    const config::VrrpAnnounce& how = instance.work.config.announce;
+    std::uint16_t repeat = 0;
+    if (view.full != seen.full) repeat = std::max(repeat, how.repeat);
+    if (view.refresh != seen.refresh) repeat = std::max(repeat, how.refresh_repeat);
+    if (view.lower_priority != seen.lower_priority)
+      repeat = std::max(repeat, how.lower_prio_repeat.value_or(how.repeat));
+    if (repeat != 0) burst(instance, repeat);
+  }
+}
+
+/// All that is there; what is yet to be added is announced when it is.
+void KernelSide::burst(Instance& instance, std::uint16_t repeat) {
+  const config::VrrpInstance& wanted = instance.work.config;
+  for (const auto* list : {&wanted.addresses, &wanted.addresses_excluded}) {
+    for (const config::VrrpAddress& address : placed_addresses(wanted, *list)) {
+      const Interface* interface = interfaces_->by_name(address.interface);
+      if (interface == nullptr || !interfaces_->has(interface->index, address.prefix.address)) continue;
+      announce(instance, address.prefix.address, interface->index, repeat);
+    }
+  }
+}
+
+void KernelSide::announce(Instance& instance, const base::IpAddress& address, std::uint32_t index,
+                          std::uint16_t repeat) {
+  const config::VrrpInstance& wanted = instance.work.config;
+  const Interface* interface = interfaces_->by_index(index);
+  log(Level::info, fmt::format("({}) Sending/queueing {} on {} for {}", wanted.name,
+                               address.is_v4() ? "gratuitous ARPs" : "unsolicited Neighbour Adverts",
+                               interface != nullptr ? interface->name : "?", address.to_string()));
+  announcer_->announce({instance.work.id, address, index, repeat, wanted.announce.interval});
+}
+
+void KernelSide::settle_vmac(Instance& instance, Time now, std::optional<Time>& next) {
+  const config::VrrpInstance& wanted = instance.work.config;
+  const Interface* base_link = interfaces_->by_name(wanted.interface);
+  if (base_link == nullptr || !base_link->up || instance.vmac_retry > now) {
+    if (base_link != nullptr && instance.vmac_retry > now) sooner(next, instance.vmac_retry);
+    return;
+  }
+  const auto outcome = ensure_macvlan(*interfaces_, wanted, *base_link);
+  if (!outcome) {
+    if (std::exchange(instance.vmac_failure, outcome.error().message) != outcome.error().message)
+      log(Level::error, fmt::format("({}) {}", wanted.name, outcome.error().message));
+    instance.vmac_retry = now + kRetry;
+    sooner(next, instance.vmac_retry);
+    return;
+  }
+  instance.vmac_failure.clear();
+  if (*outcome) {
+    macvlans_.insert(wanted.vmac_interface);
+    log(Level::info, fmt::format("({}) made interface {} with {} on {}", wanted.name, wanted.vmac_interface,
+                                 vmac_of(wanted).to_string(), wanted.interface));
+  }
+}
+
+void KernelSide::settle_listener(ListenerId id, Listener& listener, Time now, std::optional<Time>& next) {
+  const Interface* interface = interfaces_->by_name(listener.spec.interface);
+  const std::uint32_t index = interface == nullptr ? 0 : interface->index;
+  if (listener.index == index && listener.failure.empty()) return;
+  if (index == 0) {
+    listener.index = 0;
+    listener.failure.clear();
+    to_speaker_.put(ListenerSocket{id, listener.spec.family, base::Fd()});
+    return;
+  }
+  if (!listener.failure.empty() && listener.retry > now) {
+    sooner(next, listener.retry);
+    return;
+  }
+  listener.index = index;
+  auto fd = open_listener(*interface, listener.spec.family);
+  if (!fd) {
+    listener.retry = now + kRetry;
+    sooner(next, listener.retry);
+    if (std::exchange(listener.failure, fd.error().message) != listener.failure)
+      log(Level::error, fd.error().message);
+    return;
+  }
+  listener.failure.clear();
+  to_speaker_.put(ListenerSocket{id, listener.spec.family, *std::move(fd)});
+}
+
+std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& instance) const {
+  const config::VrrpInstance& wanted = instance.work.config;
+  std::vector<std::string> names{wanted.interface};
+  if (wanted.use_vmac) names.push_back(wanted.vmac_interface);
+  for (const std::string& name : names) {
+    const Interface* interface = interfaces_->by_name(name);
+    if (interface == nullptr) {
+      return trouble(
+          "interface",
+          instance.vmac_failure.empty() || name == wanted.interface ? fmt::format(
+                                                                          "interface {} does not exist", name)
+                                                                    : instance.vmac_failure);
+    }
+    if (!interface->up) return trouble("interface", fmt::format("interface {} is down", name));
+    if (!interface->running) return trouble("link", fmt::format("interface {} has no link", name));
+  }
+  for (const auto* list : {&wanted.addresses, &wanted.addresses_excluded}) {
+    for (const config::VrrpAddress& address : *list) {
+      if (interfaces_->by_name(address.interface) != nullptr) continue;
+      return trouble("interface", fmt::format("interface {} of {} does not exist", address.interface,
+                                              address.prefix.to_string()));
+    }
+  }
+  const auto listener = listeners_.find(instance.work.listener);
+  if (listener != listeners_.end() && !listener->second.failure.empty())
+    return trouble("socket", listener->second.failure);
+  if (choose_source(instance, *interfaces_->by_name(wanted.interface))) return std::nullopt;
+  if (wanted.source)
+    return trouble("address", fmt::format("source address {} is not there", wanted.source->to_string()));
+  return trouble("address", fmt::format("interface {} has no {} address to send from", wanted.interface,
+                                        wanted.family == base::Family::v4 ? "IPv4" : "link-local IPv6"));
+}
+
+/// The configured one, if the host has it; else the one in use, as long as it is there; else the interface's
+/// first of the family (IPv6: link-local, RFC 9568 §5.1.2.1) that does not come and go with an instance.
+std::optional<base::IpAddress> KernelSide::choose_source(const Instance& instance,
+                                                         const Interface& interface) const {
+  const config::VrrpInstance& wanted = instance.work.config;
+  if (wanted.source) return interfaces_->has(*wanted.source) ? wanted.source : std::nullopt;
+  const auto& addresses = interfaces_->addresses(interface.index);
+  const auto fit = [&](const base::IpAddress& address, const InterfaceAddress& details) {
+    if (address.family() != wanted.family || !details.usable() || keeper_->knows(address)) return false;
+    return address.is_v4() || address.v6().is_link_local();
+  };
+  if (instance.source) {
+    const auto current = addresses.find(*instance.source);
+    if (current != addresses.end() && fit(current->first, current->second)) return instance.source;
+  }
+  const std::pair<const base::IpAddress, InterfaceAddress>* best = nullptr;
+  for (const auto& entry : addresses) {
+    if (!fit(entry.first, entry.second)) continue;
+    const auto rank = [](const auto& e) { return std::pair(e.second.second_choice(), e.second.order); };
+    if (best == nullptr || rank(entry) < rank(*best)) best = &entry;
+  }
+  if (best == nullptr) return std::nullopt;
+  return best->first;
+}
+
+void KernelSide::judge(Instance& instance, Time now, std::optional<Time>& next) {
+  const config::VrrpInstance& wanted = instance.work.config;
+  auto found = find_trouble(instance);
+  Footing footing;
+  footing.id = instance.work.id;
+  if (!found) {
+    // Copies: events may change the mirror meanwhile.
+    const Interface base_link = *interfaces_->by_name(wanted.interface);
+    const Interface out =
+        wanted.use_vmac && !wanted.vmac_xmit_base ? *interfaces_->by_name(wanted.vmac_interface) : base_link;
+    const auto source = choose_source(instance, base_link);
+    if (instance.sender_index != out.index || instance.source != source) {
+      if (source && !source->is_v4() && out.index != base_link.index &&
+          !interfaces_->has(out.index, *source)) {
+        // Link-local addresses belong to an interface: the macvlan borrows that of the one it stands on.
+        if (auto lent = interfaces_->add_address(out, {*source, 64}); !lent)
+          log(Level::error, lent.error().message);
+        interfaces_->drain();
+      }
+      if (instance.sender_retry > now) {
+        sooner(next, instance.sender_retry);
+        found = instance.trouble;
+      } else if (auto fd = open_sender(out, *source)) {
+        instance.sender_index = out.index;
+        instance.source = source;
+        footing.new_sender = true;
+        footing.sender = *std::move(fd);
+        footing.source = *source;
+        footing.index = out.index;
+      } else {
+        found = trouble("socket", fd.error().message);
+        instance.sender_retry = now + kRetry;
+        sooner(next, instance.sender_retry);
+      }
+    }
+  }
+  const bool changed = !same(found, instance.trouble);
+  if (instance.told && !changed && !footing.new_sender) return;
+  // main first, so that it knows the reason of what the speaker will say.
+  if (changed || !instance.told) to_main_.put(KernelTrouble{instance.work.id, found});
+  footing.faulty = found.has_value();
+  footing.link_came_up = !found && instance.trouble &&
+                         (instance.trouble->tracker == "link" || instance.trouble->tracker == "interface");
+  instance.trouble = std::move(found);
+  instance.told = true;
+  to_speaker_.put(std::move(footing));
+}
+
+void KernelSide::tell_tracked() {
+  for (auto& [name, told] : tracked_) {
+    const Interface* interface = interfaces_->by_name(name);
+    TrackedInterface state{.name = name, .exists = interface != nullptr};
+    if (interface != nullptr) {
+      state.up = interface->up;
+      state.running = interface->running;
+    }
+    if (told && told->exists == state.exists && told->up == state.up && told->running == state.running)
+      continue;
+    told = state;
+    to_main_.put(std::move(state));
+  }
+}
+
+void KernelSide::log(Level level, std::string line) {
+  to_main_.put(KernelLine{level, std::move(line)});
+}
+
+}  // namespace sluice::vrrp

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/result.h"
+#include "vrrp/kernel/address_keeper.h"
+#include "vrrp/kernel/announcer.h"
+#include "vrrp/kernel/interfaces.h"
+#include "vrrp/messages.h"
+
+/// Theory of operation. The kernel side is the thread that may wait for the kernel. It mirrors interfaces and
+/// addresses, and has one job, settle(): compare what is wanted (KernelWork from main, Orders from the
+/// speaker) with what there is, and do what is missing. Whatever happens, an order, a change of an interface,
+/// an address that someone took away, it only marks the picture as changed and settle() follows; so there are
+/// no special cases for interfaces that come, go, come back or are renamed.
+///
+/// What an instance stands on is told to the speaker as a whole (Footing): faulty, or sound with a socket
+/// that belongs to the interface as it is now. Nothing that happens to the network ends it.
+namespace sluice::vrrp {
+
+class KernelSide {
+ public:
+  struct Boxes {
+    KernelBox& from_main;
+    const Wake& orders;  ///< rung by the speaker
+    FootingBox& to_speaker;
+    NewsBox& to_main;
+  };
+
+  /// Thread: any, before run(); its network namespace is the one that is looked after. Errors: no netlink, no
+  /// right to send frames.
+  static base::Result<std::unique_ptr<KernelSide>> create(Boxes boxes);
+  KernelSide(const KernelSide&) = delete;
+  KernelSide& operator=(const KernelSide&) = delete;
+  ~KernelSide();
+
+  /// Serves until finish(). Thread: the kernel side's.
+  void run();
+  /// Thread: any.
+  void finish() noexcept { loop_->stop(); }
+
+ private:
+  struct Instance {
+    KernelInstance work;
+    Orders::View seen;
+    bool holds = false;
+    std::optional<config::VrrpTrouble> trouble{};
+    bool told = false;  ///< the speaker knows of it
+    std::uint32_t sender_index = 0;
+    std::optional<base::IpAddress> source{};  ///< of the sender
+    Time sender_retry{}, vmac_retry{};
+    std::string vmac_failure;
+    std::uint64_t announcements = 0;
+    int announce_error = 0;
+  };
+  struct Listener {
+    ListenerSpec spec;
+    std::uint32_t index = 0;  ///< of the interface that it is open on; 0: closed
+    std::string failure;
+    Time retry{};
+  };
+
+  KernelSide(std::unique_ptr<base::EventLoop> loop, Boxes boxes) noexcept;
+  void take_from_main();
+  void on(std::monostate&) noexcept {}
+  void on(KernelWork& message);
+  void on(FillKernelStatus& message);
+  void on(Finish& message);
+  void on_event(const InterfaceEvent& event);
+
+  void settle();
+  void settle_once(Time now, std::optional<Time>& next);
+  void read_orders();
+  void settle_vmac(Instance& instance, Time now, std::optional<Time>& next);
+  void settle_listener(ListenerId id, Listener& listener, Time now, std::optional<Time>& next);
+  void judge(Instance& instance, Time now, std::optional<Time>& next);
+  [[nodiscard]] std::optional<config::VrrpTrouble> find_trouble(const Instance& instance) const;
+  [[nodiscard]] std::optional<base::IpAddress> choose_source(const Instance& instance,
+                                                             const Interface& interface) const;
+  void burst(Instance& instance, std::uint16_t repeat);
+  void announce(Instance& instance, const base::IpAddress& address, std::uint32_t index,
+                std::uint16_t repeat);
+  void tell_tracked();
+  [[nodiscard]] bool of_interest(const std::string& interface) const;
+  void log(base::log::Level level, std::string line);
+  void wake_at(std::optional<Time> next);
+
+  std::unique_ptr<base::EventLoop> loop_;
+  Boxes boxes_;
+  Outbox<FootingBox> to_speaker_;
+  Outbox<NewsBox> to_main_;
+  std::unique_ptr<Interfaces> interfaces_;
+  std::optional<AddressKeeper> keeper_;
+  std::optional<Announcer> announcer_;
+  std::map<InstanceId, Instance> instances_;
+  std::map<ListenerId, Listener> listeners_;
+  std::map<std::string, std::optional<TrackedInterface>> tracked_;
+  std::set<std::string> macvlans_;  ///< those that we made
+  bool changed_ = false;            ///< since settle() began
+  bool finishing_ = false;
+  base::EventLoop::TimerId timer_ = base::EventLoop::TimerId::none;
+};
+
+}  // namespace sluice::vrrp

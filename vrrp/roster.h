@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/vrrp.h"
+#include "vrrp/messages.h"
+#include "vrrp/speaker_instance.h"
+#include "vrrp/tracking.h"
+
+namespace sluice::vrrp {
+
+/// An instance as main knows it.
+struct Member {
+  InstanceId id{};
+  ListenerId listener{};
+  config::VrrpInstance config;
+  std::shared_ptr<Orders> orders;
+  bool yielded = false;
+  std::optional<config::VrrpTrouble> kernel_trouble{};
+  Verdict verdict;  ///< of the trackers, as the speaker was told last
+  bool judged = false;
+  State state = State::init;  ///< as the speaker said last
+  Reason reason = Reason::started;
+};
+
+/// Which instances there are, and what a new configuration makes of them. Thread: main.
+class Roster {
+ public:
+  /// What is to be sent.
+  struct Plan {
+    std::vector<ToSpeaker> to_speaker;
+    KernelWork to_kernel;
+    std::vector<std::unique_ptr<Member>> gone;  ///< those that stop
+  };
+  /// Takes `wanted` over. An instance that keeps its name, interface, router id, version, family and kind of
+  /// MAC address goes on as it is; any other is a new one. Errors: no descriptors; nothing has changed then.
+  base::Result<Plan> replace(const std::vector<config::VrrpInstance>& wanted);
+
+  [[nodiscard]] Member* find(InstanceId id) noexcept;
+  [[nodiscard]] Member* find(std::string_view name) noexcept;
+  /// In the order of the configuration.
+  [[nodiscard]] std::vector<std::unique_ptr<Member>>& members() noexcept { return members_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<Member>>& members() const noexcept { return members_; }
+
+ private:
+  ListenerId listener_of(const config::VrrpInstance& instance);
+  std::optional<std::uint32_t> group_of(const config::VrrpInstance& instance);
+  std::unique_ptr<SpeakerSettings> settings_of(const config::VrrpInstance& instance);
+
+  std::vector<std::unique_ptr<Member>> members_;
+  std::map<std::pair<std::string, base::Family>, ListenerId> listeners_;
+  std::map<std::string, std::uint32_t> groups_;
+  std::uint32_t last_instance_ = 0, last_listener_ = 0;
+};
+
+/// What the machine goes by.
+[[nodiscard]] Parameters parameters_of(const config::VrrpInstance& instance);
+
+}  // namespace sluice::vrrp
