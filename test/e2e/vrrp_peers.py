@@ -1,0 +1,265 @@
+"""VRRP speakers at the nodes of a lab, all told what they are to do by an instance of sluice's `vrrp` configuration.
+
+    Sluice      sluice-vrrp alone, without a data plane
+    Keepalived  keepalived, unmodified
+    Frr         FRR's vrrpd and zebra, with the macvlan that they want
+"""
+
+import ipaddress
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+
+from testbed import balancer
+from testbed.balancer import BUILD
+from testbed.lab import LabError, wait_for
+
+# Keys of an instance that keepalived has under the same name; of durations: with how many seconds' unit.
+KEEPALIVED_KEYS = ["interface", "virtual_router_id", "priority", "down_timer_adverts"]
+KEEPALIVED_FLAGS = ["check_unicast_src", "lower_prio_no_advert", "higher_prio_send_advert", "vmac_xmit_base"]
+
+
+def seconds(text):
+    """A duration of sluice's configuration."""
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", text).groups()
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+def instance(lab, *, family=4, **settings):
+    """An instance for the lab's VIP, on the first NIC of its balancers."""
+    prefix = 24 if family == 4 else 64
+    addresses = [f"{lab.vip(family)}/{prefix}"] if family == 4 else ["fe80::5:10/64", f"{lab.vip6}/64"]
+    return {"name": "VI_1", "interface": lab.interface(lab.nics[0]), "virtual_router_id": 61, "priority": 100,
+            "version": 2 if family == 4 else 3, "advert_int": "1s", "addresses": addresses, **settings}
+
+
+class Speaker:
+    """A process that speaks VRRP at a node."""
+
+    kind = ""
+
+    def __init__(self, lab, node, vrrp):
+        self.lab, self.node, self.vrrp = lab, node, vrrp
+        self.log = f"{self.kind}-{node}.log"
+        self.directory = lab.state / f"{self.kind}-{node}"
+        self.directory.mkdir(exist_ok=True)
+        self.process = None
+
+    def stop(self):
+        """As a service manager does: it says good-bye to the others."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=20)
+
+    def kill(self):
+        """No good-bye."""
+        for pid in self.pids():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(timeout=20)
+
+    def pids(self):
+        return [self.process.pid]
+
+    def freeze(self, frozen):
+        for pid in self.pids():
+            os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def text(self):
+        """What it has logged."""
+        return self.lab.read(self.log)
+
+    def addresses(self):
+        """All addresses of the node."""
+        shown = json.loads(self.lab.run(self.node, "ip", "-j", "addr").stdout)
+        return {address["local"] for link in shown for address in link.get("addr_info", [])}
+
+    def source(self):
+        """The address that its multicast adverts come from."""
+        shown = json.loads(self.lab.run(self.node, "ip", "-j", "addr", "show", "dev", self.vrrp["interface"], "scope", "link" if ":" in self.vrrp["addresses"][0] else "global").stdout)
+        family = ipaddress.ip_interface(self.vrrp["addresses"][0]).version
+        own = [a["local"] for a in shown[0]["addr_info"] if "local" in a and ipaddress.ip_address(a["local"]).version == family]
+        return next(ipaddress.ip_address(a) for a in own if a not in [v.split("/")[0] for v in self.vrrp["addresses"]])
+
+    def is_master(self):
+        return all(address.split("/")[0] in self.addresses() for address in self.vrrp["addresses"])
+
+
+
+class Sluice(Speaker):
+    kind = "sluice"
+
+    def start(self):
+        config = {"ports": balancer.ports_for(self.lab), "services": [], "vrrp": [{"track_dataplane": False, **self.vrrp}]}
+        path = self.directory / "sluice.json"
+        path.write_text(json.dumps(config, indent=2))
+        self.process = self.lab.start(self.node, BUILD / "vrrp" / "sluice-vrrp", "--config", path, "--runtime-dir", self.directory, log=self.log)
+        wait_for(lambda: self.process.poll() is not None or (self.directory / "vrrp.sock").exists(), "sluice-vrrp to serve its socket")
+        if self.process.poll() is not None:
+            raise LabError(f"sluice-vrrp ended: {self.text()}")
+        return self
+
+    def complaints(self):
+        return [line for line in self.text().splitlines() if re.search(r" (warning|error): ", line)]
+
+    def cli(self, *words):
+        return [BUILD / "tools" / "sluice" / "sluice", *words, "--runtime-dir", self.directory]
+
+    def show(self):
+        """What `sluice show vrrp --json` says of its one instance."""
+        return json.loads(self.lab.run(self.node, *self.cli("show", "vrrp", "--json")).stdout)["instances"][0]
+
+
+class Keepalived(Speaker):
+    kind = "keepalived"
+
+    def config(self):
+        vrrp = self.vrrp
+        yield "global_defs {\n  router_id lab\n  script_user root\n  vrrp_garp_master_delay 1\n}"
+        yield f"vrrp_instance {vrrp['name']} {{"
+        yield f"  state {vrrp.get('state', 'BACKUP')}"
+        yield f"  version {vrrp['version']}"
+        yield f"  advert_int {seconds(vrrp['advert_int']):g}"
+        yield from (f"  {key} {vrrp[key]}" for key in KEEPALIVED_KEYS if key in vrrp)
+        yield from (f"  {key}" for key in KEEPALIVED_FLAGS if vrrp.get(key))
+        if "auth_pass" in vrrp:
+            yield f"  authentication {{\n    auth_type PASS\n    auth_pass {vrrp['auth_pass']}\n  }}"
+        if vrrp.get("nopreempt"):
+            yield "  nopreempt"
+        if "preempt_delay" in vrrp:
+            yield f"  preempt_delay {seconds(vrrp['preempt_delay']):g}"
+        if "unicast_peer" in vrrp:
+            yield f"  unicast_src_ip {vrrp['unicast_src_ip']}"
+            yield "  unicast_peer {\n" + "".join(f"    {peer}\n" for peer in vrrp["unicast_peer"]) + "  }"
+        if vrrp.get("use_vmac"):
+            yield f"  use_vmac vmac{vrrp['virtual_router_id']}"
+        for block, key in (("virtual_ipaddress", "addresses"), ("virtual_ipaddress_excluded", "addresses_excluded")):
+            if key in vrrp:
+                yield f"  {block} {{\n" + "".join(f"    {address}\n" for address in vrrp[key]) + "  }"
+        yield "}"
+
+    def start(self):
+        path = self.directory / "keepalived.conf"
+        path.write_text("\n".join(self.config()) + "\n")
+        files = {option: self.directory / name for option, name in (("-p", "pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid"))}
+        words = [str(word) for pair in files.items() for word in pair]
+        self.process = self.lab.start(self.node, "keepalived", "-n", "-l", "-D", "-P", "-f", path, *words, log=self.log)
+        wait_for(lambda: self.process.poll() is not None or "Entering" in self.text(), "keepalived to start")
+        if self.process.poll() is not None:
+            raise LabError(f"keepalived ended: {self.text()}")
+        return self
+
+    def pids(self):
+        """The parent, which would start another, first."""
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [self.process.pid, *map(int, children.split())]
+
+    def complaints(self):
+        words = r"bogus|mismatch|invalid|error|Error|wrong|unexpected|ignor"
+        return [line for line in self.text().splitlines() if re.search(words, line)]
+
+
+class Frr(Speaker):
+    kind = "frr"
+
+    def start(self):
+        vrrp, lan = self.vrrp, self.vrrp["interface"]
+        vrid, family = vrrp["virtual_router_id"], ipaddress.ip_interface(vrrp["addresses"][0]).version
+        self.macvlan = f"vrrp{family}-{vrid}"
+        mac = f"00:00:5e:00:0{1 if family == 4 else 2}:{vrid:02x}"
+        if self.process is None:
+            self.lab.run(self.node, "ip", "link", "add", self.macvlan, "link", lan, "type", "macvlan", "mode", "bridge")
+            self.lab.run(self.node, "ip", "link", "set", self.macvlan, "address", mac, "up")
+            for address in vrrp["addresses"]:
+                self.lab.run(self.node, "ip", "addr", "add", address, "dev", self.macvlan, "nodad")
+        lines = [f"interface {lan}", f" vrrp {vrid} version {vrrp['version']}", f" vrrp {vrid} priority {vrrp['priority']}",
+                 f" vrrp {vrid} advertisement-interval {int(seconds(vrrp['advert_int']) * 1000)}"]
+        if vrrp.get("nopreempt"):
+            lines.append(f" no vrrp {vrid} preempt")
+        ip = "ip" if family == 4 else "ipv6"
+        lines += [f" vrrp {vrid} {ip} {address.split('/')[0]}" for address in vrrp["addresses"]]
+        lines += ["!", "debug vrrp packets", "debug vrrp protocol"]
+        (self.directory / "frr.conf").write_text("hostname lab\nlog stdout debugging\n" + "\n".join(lines) + "\n")
+        shutil.chown(self.directory, "frr", "frr")
+        common = ["--vty_socket", self.directory, "-z", self.directory / "zserv.api", "-u", "frr", "-g", "frr", "-A", "127.0.0.1", "-P", "0", "--log", "stdout"]
+        self.zebra = self.lab.start(self.node, "/usr/lib/frr/zebra", "-i", self.directory / "zebra.pid", "-f", "/dev/null", *common, log=f"zebra-{self.node}.log")
+        wait_for(lambda: (self.directory / "zserv.api").exists(), "zebra")
+        self.process = self.lab.start(self.node, "/usr/lib/frr/vrrpd", "-i", self.directory / "vrrpd.pid", "-f", self.directory / "frr.conf", *common, log=self.log)
+        wait_for(lambda: self.process.poll() is not None or (self.directory / "vrrpd.vty").exists(), "vrrpd")
+        if self.process.poll() is not None:
+            raise LabError(f"vrrpd ended: {self.text()}")
+        return self
+
+    def status(self):
+        shown = self.lab.run(self.node, "vtysh", "--vty_socket", self.directory, "-d", "vrrpd", "-c", "show vrrp json", check=False).stdout
+        router = json.loads(shown[shown.index("["):])[0] if "[" in shown else {}
+        return router.get("v4" if ipaddress.ip_interface(self.vrrp["addresses"][0]).version == 4 else "v6", {}).get("status", "")
+
+    def is_master(self):
+        """vrrpd leaves the addresses where they are, and has the macvlan say whether they count."""
+        return self.status() == "Master"
+
+    def pids(self):
+        return [self.process.pid, self.zebra.pid]
+
+    def gone(self):
+        (self.directory / "zserv.api").unlink(missing_ok=True)
+        (self.directory / "vrrpd.vty").unlink(missing_ok=True)
+        self.zebra.kill()
+        self.zebra.wait(timeout=20)
+
+    def stop(self):
+        super().stop()
+        self.gone()
+
+    def kill(self):
+        super().kill()
+        self.gone()
+
+    def complaints(self):
+        words = r"[Ii]nvalid|mismatch|[Bb]ad |failed|discard|unexpected"
+        return [line for line in self.text().splitlines() if re.search(words, line) and "vrrp" in line.lower()]
+
+
+@dataclass
+class Seen:
+    """An advert as tshark reads it; `complaint`: what is wrong with it, else ""."""
+
+    when: float
+    source: str
+    priority: int
+    complaint: str
+
+
+class Adverts:
+    """VRRP packets on the lab's first segment while the `with` block runs."""
+
+    def __init__(self, lab, name="adverts.pcapng"):
+        self.lab, self.file, self.log = lab, lab.state / name, f"{name}.log"
+
+    def __enter__(self):
+        (self.lab.state / self.log).unlink(missing_ok=True)
+        self.process = self.lab.start("switch", "tcpdump", "-i", self.lab.nics[0], "-U", "-w", self.file, "--immediate-mode",
+                                      "ip proto 112 or ip6 proto 112", log=self.log)
+        wait_for(lambda: "listening on" in self.lab.read(self.log), "tcpdump")
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(timeout=20)
+
+    def count(self):
+        """How many have been written so far."""
+        shown = subprocess.run(["tcpdump", "-n", "-r", self.file], capture_output=True, text=True)
+        return len(shown.stdout.splitlines())
+
+    def read(self):
+        names = ["frame.time_epoch", "ip.src", "ipv6.src", "vrrp.prio", "_ws.expert.message", "vrrp.checksum.status"]
+        shown = subprocess.run(["tshark", "-r", self.file, "-T", "fields", "-E", "separator=;",
+                                *[word for name in names for word in ("-e", name)]], capture_output=True, text=True, check=True)
+        for line in shown.stdout.splitlines():
+            when, source4, source6, priority, expert, status = line.split(";")
+            yield Seen(float(when), source4 or source6, int(priority), expert or ("" if status in ("1", "") else f"checksum status {status}"))
