@@ -213,6 +213,8 @@ void KernelSide::settle() {
   if (changed_) sooner(next, now);
   if (finishing_ && keeper_->settled()) {
     finishing_ = false;
+    instances_.clear();  // nothing is wanted any more, whatever the kernel will say of what goes now
+    listeners_.clear();
     for (const std::string& name : std::exchange(macvlans_, {})) {
       if (const Interface* macvlan = interfaces_->by_name(name)) (void)interfaces_->remove_link(*macvlan);
     }

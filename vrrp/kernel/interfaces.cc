@@ -342,10 +342,7 @@ Result<void> Interfaces::remove_address(const Interface& interface, const base::
 
 Result<void> Interfaces::add_macvlan(const std::string& name, const Interface& parent, base::Mac mac) {
   const std::string what = fmt::format("interface {} on {}", name, parent.name);
-  ifinfomsg header{};
-  header.ifi_flags = IFF_UP;
-  header.ifi_change = IFF_UP;
-  auto message = message_of(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, header);
+  auto message = message_of(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
   if (!message) return std::move(message).error();
   nl_msg* const m = message->get();
   if (nla_put_string(m, IFLA_IFNAME, name.c_str()) < 0 || nla_put_u32(m, IFLA_LINK, parent.index) < 0 ||
@@ -358,14 +355,33 @@ Result<void> Interfaces::add_macvlan(const std::string& name, const Interface& p
   if (data == nullptr || nla_put_u32(m, IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE) < 0) return no_room(what);
   nla_nest_end(m, data);
   nla_nest_end(m, info);
-  // Made from the MAC address, its link-local address would be the same on all hosts.
+  if (auto made = requests_.request(*m, what); !made) return made;
+  drain();
+  const Interface* const fresh = by_name(name);
+  if (fresh == nullptr) return Error{ErrorCode::not_found, what + ": was removed at once"};
+  const Interface macvlan = *fresh;
+  if (auto kept = keep_link_local_empty(macvlan); !kept) return kept;
+  return set_up(macvlan);
+}
+
+/// Made from the MAC address, its link-local address would be the same on all hosts. The kernel takes this
+/// for interfaces that exist, not for those that are being made.
+Result<void> Interfaces::keep_link_local_empty(const Interface& interface) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(interface.index);
+  const std::string what = fmt::format("interface {}: addr_gen_mode", interface.name);
+  auto message = message_of(RTM_NEWLINK, 0, header);
+  if (!message) return std::move(message).error();
+  nl_msg* const m = message->get();
   nlattr* const families = nla_nest_start(m, IFLA_AF_SPEC);
   nlattr* const inet6 = families == nullptr ? nullptr : nla_nest_start(m, AF_INET6);
   if (inet6 == nullptr || nla_put_u8(m, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE) < 0)
     return no_room(what);
   nla_nest_end(m, inet6);
   nla_nest_end(m, families);
-  return requests_.request(*m, what);
+  auto set = requests_.request(*m, what);
+  // A kernel without IPv6 makes no such address in the first place.
+  return set || set.error().code == ErrorCode::system ? Result<void>{} : std::move(set);
 }
 
 Result<void> Interfaces::set_up(const Interface& interface) {

@@ -95,6 +95,7 @@ class Interfaces {
     std::map<std::uint32_t, Addresses> addresses;
   };
   Interfaces(base::EventLoop& loop, base::NetlinkSocket requests, EventCallback on_event);
+  base::Result<void> keep_link_local_empty(const Interface& interface);
   base::Result<Table> dump();
   void resync();
   void apply(const nlmsghdr& message);
