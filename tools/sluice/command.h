@@ -47,8 +47,11 @@ void add_server(CLI::App& app, Invocation& invocation);
 void add_health(CLI::App& app, Invocation& invocation);
 void add_flow(CLI::App& app, Invocation& invocation);
 void add_wait(CLI::App& app, Invocation& invocation);
+void add_vrrp(CLI::App& app, Invocation& invocation);
 void add_reload(CLI::App& app, Invocation& invocation);
 void add_version(CLI::App& app, Invocation& invocation);
 void add_completion(CLI::App& app, Invocation& invocation);
+/// `vrrp`, a command of `show`.
+void add_show_vrrp(CLI::App& parent, Invocation& invocation);
 
 }  // namespace sluice::cli

@@ -29,7 +29,6 @@ constexpr std::string_view kBashScript =
 constexpr std::chrono::milliseconds kSoon{1'000};
 
 using Words = std::vector<std::string>;
-using Known = std::function<std::vector<KnownService>()>;
 
 /// The value of the option `name` in `words`, if it is there.
 std::optional<std::string> option_value(const Words& words, std::string_view name) {
@@ -56,14 +55,15 @@ Words values_of(std::string_view what, const Words& words, const Known& known) {
     for (const auto& [value, name] : config::kNames<config::WaitFor>) values.emplace_back(name);
     return values;
   }
+  if (what == "INSTANCE") return known.vrrp_instances();
   if (what == "--service") {
-    for (const KnownService& service : known()) values.push_back(service.name);
+    for (const KnownService& service : known.services()) values.push_back(service.name);
     return values;
   }
   const bool pairs = what == "SERVICE/SERVER";
   if (!pairs && what != "--server") return values;
   const auto chosen = option_value(words, "--service");
-  for (const KnownService& service : known()) {
+  for (const KnownService& service : known.services()) {
     if (chosen && *chosen != service.name) continue;
     for (const std::string& server : service.servers)
       values.push_back(pairs || !chosen ? service.name + "/" + server : server);
@@ -154,12 +154,16 @@ Words beginning_with(std::string_view start, Words words) {
   return words;
 }
 
-std::vector<KnownService> ask_for_names(const Words& words) {
-  Invocation defaults;
+/// The runtime directory that the words mean.
+std::string directory_of(const Words& words) {
   const char* environment = ::getenv("SLUICE_RUNTIME_DIR");
-  const std::string directory = environment != nullptr ? environment : defaults.runtime_dir;
-  const auto line = ask_control_plane(config::ShowRequest{config::ShowWhat::names, {}},
-                                      option_value(words, "--runtime-dir").value_or(directory), kSoon);
+  return option_value(words, "--runtime-dir")
+      .value_or(environment != nullptr ? environment : Invocation().runtime_dir);
+}
+
+std::vector<KnownService> ask_for_services(const Words& words) {
+  const auto line =
+      ask_control_plane(config::ShowRequest{config::ShowWhat::names, {}}, directory_of(words), kSoon);
   if (!line) return {};
   const auto content = config::decode_show_reply(config::ShowWhat::names, *line);
   if (!content) return {};
@@ -168,6 +172,16 @@ std::vector<KnownService> ask_for_names(const Words& words) {
   std::vector<KnownService> known;
   for (const config::ServiceNames& service : *names) known.push_back({service.name, service.servers});
   return known;
+}
+
+Words ask_for_vrrp_instances(const Words& words) {
+  const auto line = ask_vrrp(config::ReportRequest{}, directory_of(words), kSoon);
+  if (!line) return {};
+  const auto report = config::decode_vrrp_report_reply(*line);
+  if (!report) return {};
+  Words names;
+  for (const config::VrrpInstanceReport& instance : report->instances) names.push_back(instance.name);
+  return names;
 }
 
 }  // namespace
@@ -196,8 +210,8 @@ std::vector<std::string> candidates(const CLI::App& app, const std::vector<std::
 
 int complete(const CLI::App& app, const std::vector<std::string>& words) {
   if (words.empty()) return 0;
-  for (const std::string& candidate : candidates(app, words, [&] { return ask_for_names(words); }))
-    fmt::print("{}\n", candidate);
+  const Known known{[&] { return ask_for_services(words); }, [&] { return ask_for_vrrp_instances(words); }};
+  for (const std::string& candidate : candidates(app, words, known)) fmt::print("{}\n", candidate);
   return 0;
 }
 

@@ -28,17 +28,20 @@ base::Error not_allowed(const std::filesystem::path& socket) {
                       socket.string())};
 }
 
-}  // namespace
+/// Who answers, and where.
+struct Other {
+  const char* title;
+  const char* socket;
+  const char* read_socket;  ///< for everybody
+};
 
-base::Result<std::string> ask_control_plane(const config::CpRequest& request,
-                                            const std::filesystem::path& runtime_dir,
-                                            std::chrono::milliseconds limit) {
-  const std::string line = config::encode_cp_request(request);
-  std::filesystem::path socket = runtime_dir / "cp.sock";
+base::Result<std::string> ask(const Other& other, const std::string& line, bool only_looks,
+                              const std::filesystem::path& runtime_dir, std::chrono::milliseconds limit) {
+  std::filesystem::path socket = runtime_dir / other.socket;
   auto reply = base::request(socket.string(), line, limit);
   if (!reply && reply.error().code == base::ErrorCode::permission) {
-    if (!only_looks(request)) return not_allowed(socket);
-    socket = runtime_dir / "cp-read.sock";
+    if (!only_looks) return not_allowed(socket);
+    socket = runtime_dir / other.read_socket;
     reply = base::request(socket.string(), line, limit);
   }
   if (reply) return reply;
@@ -46,7 +49,23 @@ base::Result<std::string> ask_control_plane(const config::CpRequest& request,
   const auto listening = base::connect_unix(socket.string());
   if (!listening && listening.error().code == base::ErrorCode::unavailable) return not_running(runtime_dir);
   return base::Error{reply.error().code,
-                     fmt::format("the control plane (sluice-cp) does not answer: {}", reply.error().message)};
+                     fmt::format("{} does not answer: {}", other.title, reply.error().message)};
+}
+
+}  // namespace
+
+base::Result<std::string> ask_control_plane(const config::CpRequest& request,
+                                            const std::filesystem::path& runtime_dir,
+                                            std::chrono::milliseconds limit) {
+  return ask({"the control plane (sluice-cp)", "cp.sock", "cp-read.sock"}, config::encode_cp_request(request),
+             only_looks(request), runtime_dir, limit);
+}
+
+base::Result<std::string> ask_vrrp(const config::VrrpRequest& request,
+                                   const std::filesystem::path& runtime_dir,
+                                   std::chrono::milliseconds limit) {
+  return ask({"sluice-vrrp", "vrrp.sock", "vrrp-read.sock"}, config::encode_vrrp_request(request),
+             std::holds_alternative<config::ReportRequest>(request), runtime_dir, limit);
 }
 
 }  // namespace sluice::cli

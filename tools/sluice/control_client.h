@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "config/wire.h"
+#include "config/wire_vrrp.h"
 
 namespace sluice::cli {
 
@@ -15,6 +16,11 @@ namespace sluice::cli {
 [[nodiscard]] base::Result<std::string> ask_control_plane(const config::CpRequest& request,
                                                           const std::filesystem::path& runtime_dir,
                                                           std::chrono::milliseconds limit);
+
+/// The same of sluice-vrrp: vrrp.sock, and vrrp-read.sock for who only looks ("report").
+[[nodiscard]] base::Result<std::string> ask_vrrp(const config::VrrpRequest& request,
+                                                 const std::filesystem::path& runtime_dir,
+                                                 std::chrono::milliseconds limit);
 
 /// How long a reply may take that needs nothing of other hosts: longer than the control plane waits for the
 /// data plane, since its sentence says more than our time-out would.

@@ -86,6 +86,7 @@ void add_show(CLI::App& app, Invocation& invocation) {
       finish(invocation, shown(request, invocation.runtime_dir, invocation.json));
     });
   }
+  add_show_vrrp(*parent, invocation);
 }
 
 }  // namespace sluice::cli

@@ -17,7 +17,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Not;
 
-/// The program's commands, and a running instance with k8s-api (m1, m2) and dns (a).
+/// The program's commands, and a running instance with k8s-api (m1, m2), dns (a) and three virtual routers.
 class CompletionTest : public testing::Test {
  protected:
   CompletionTest() {
@@ -27,6 +27,7 @@ class CompletionTest : public testing::Test {
     add_server(app_, invocation_);
     add_flow(app_, invocation_);
     add_wait(app_, invocation_);
+    add_vrrp(app_, invocation_);
     add_completion(app_, invocation_);
   }
   /// What `line` may become; the word under the cursor is its last, empty behind a blank.
@@ -35,10 +36,17 @@ class CompletionTest : public testing::Test {
     std::istringstream stream(line);
     for (std::string word; stream >> word;) words.push_back(word);
     if (line.empty() || line.back() == ' ') words.emplace_back();
-    return candidates(app_, words, [this] {
-      ++asked_;
-      return std::vector<KnownService>{{"k8s-api", {"m1", "m2"}}, {"dns", {"a"}}};
-    });
+    const Known known{.services =
+                          [this] {
+                            ++asked_;
+                            return std::vector<KnownService>{{"k8s-api", {"m1", "m2"}}, {"dns", {"a"}}};
+                          },
+                      .vrrp_instances =
+                          [this] {
+                            ++asked_;
+                            return std::vector<std::string>{"VI_1", "VI_2", "inside"};
+                          }};
+    return candidates(app_, words, known);
   }
 
   Invocation invocation_;
@@ -66,6 +74,15 @@ TEST_F(CompletionTest, NamesOfTheRunningInstance) {
   EXPECT_THAT(complete("show servers --service=k"), ElementsAre("--service=k8s-api"));
   EXPECT_THAT(complete("show servers --service k8s-api --server "), ElementsAre("m1", "m2"));
   EXPECT_THAT(complete("flow kill --server d"), ElementsAre("dns/a"));
+}
+
+TEST_F(CompletionTest, VirtualRoutersOfTheRunningInstance) {
+  EXPECT_THAT(complete("vrrp "), ElementsAre("yield", "resume"));
+  EXPECT_THAT(complete("show v"), ElementsAre("vrrp"));
+  EXPECT_EQ(asked_, 0);
+  EXPECT_THAT(complete("vrrp yield "), ElementsAre("VI_1", "VI_2", "inside"));
+  EXPECT_THAT(complete("vrrp resume VI"), ElementsAre("VI_1", "VI_2"));
+  EXPECT_THAT(complete("vrrp yield VI_1 "), Not(Contains("VI_2"))) << "one at a time";
 }
 
 TEST_F(CompletionTest, WordsThatACommandKnows) {
