@@ -1,5 +1,6 @@
 #include "cp/reload.h"
 
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -8,6 +9,8 @@
 #include "base/log.h"
 #include "config/diff.h"
 #include "config/parse.h"
+#include "config/wire_vrrp.h"
+#include "cp/line_socket.h"
 
 namespace sluice::cp {
 namespace {
@@ -27,6 +30,14 @@ std::string restart_reasons(const std::vector<config::Change>& changes) {
   return list;
 }
 
+/// It answers at once, or hangs.
+constexpr std::chrono::seconds kVrrpWithin{5};
+
+void add_note(config::ReloadReport& report, const std::string& sentence) {
+  if (sentence.empty()) return;
+  report.note += (report.note.empty() ? "" : "; ") + sentence;
+}
+
 }  // namespace
 
 asio::awaitable<Outcome> Reload::run() {
@@ -35,6 +46,10 @@ asio::awaitable<Outcome> Reload::run() {
   }
   under_way_ = true;
   auto outcome = co_await attempt();
+  if (std::exchange(vrrp_behind_, false)) {
+    const std::string told = co_await tell_vrrp();
+    add_note(*outcome, told);
+  }
   under_way_ = false;
   if (!outcome) base::log::error("the configuration was not reloaded: {}", outcome.error().message);
   co_return outcome;
@@ -58,6 +73,7 @@ asio::awaitable<Outcome> Reload::attempt() {
   }
   auto checks = prepare_checks(*loaded);
   if (!checks) co_return Outcome(checks.error());
+  const bool has_vrrp = !controller_.config().vrrp.empty() || !loaded->vrrp.empty();
   config::Config fresh = std::move(*loaded);
   const auto changed = co_await link_.change_config(std::move(fresh));
   if (!changed) co_return Outcome(changed.error());
@@ -71,10 +87,29 @@ asio::awaitable<Outcome> Reload::attempt() {
   if (!written) {
     base::log::error("{}: a process that is restarted begins with the former configuration",
                      written.error().message);
-    if (!report.note.empty()) report.note += "; ";
-    report.note += fmt::format("it could not be kept for restarts: {}", written.error().message);
+    add_note(report, fmt::format("it could not be kept for restarts{}: {}",
+                                 has_vrrp ? ", nor given to sluice-vrrp" : "", written.error().message));
   }
+  vrrp_behind_ = has_vrrp && written;
   co_return Outcome(std::move(report));
+}
+
+asio::awaitable<std::string> Reload::tell_vrrp() {
+  std::string request = config::encode_vrrp_request(config::ReloadRequest{});
+  const auto line = co_await ask(runtime_dir_ / "vrrp.sock", std::move(request), kVrrpWithin);
+  const auto told = line ? config::decode_done_reply(*line) : base::Result<std::string>(line.error());
+  if (told) co_return *told;
+  std::string sentence;
+  if (!line && line.error().code == base::ErrorCode::unavailable) {
+    sentence =
+        fmt::format("sluice-vrrp does not answer ({}); it has the configuration from its next start on",
+                    line.error().message);
+    base::log::warn("{}", sentence);
+  } else {
+    sentence = fmt::format("sluice-vrrp goes on with its former configuration: {}", told.error().message);
+    base::log::error("{}", sentence);
+  }
+  co_return sentence;
 }
 
 }  // namespace sluice::cp

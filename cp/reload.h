@@ -17,8 +17,9 @@ namespace sluice::cp {
 /// Reads the configuration file anew, for `sluice reload` and SIGHUP. All or nothing: a file that cannot be
 /// read or is not valid, settings that hold for the life of the data plane, and a state that the data plane
 /// refuses all leave everything as it was. What was taken over is written to accepted.json in the runtime
-/// directory, from which restarted processes are started, and each change to the log. Thread: the
-/// io_context's one. Controller and link must outlive it.
+/// directory, from which restarted processes are started, and each change to the log; then sluice-vrrp is
+/// told to read it, where there are virtual routers or have been. Thread: the io_context's one. Controller
+/// and link must outlive it.
 class Reload {
  public:
   /// `file`: what users edit. `adopted` is called with its checks when another configuration holds.
@@ -36,6 +37,8 @@ class Reload {
 
  private:
   boost::asio::awaitable<base::Result<config::ReloadReport>> attempt();
+  /// What came of it, as a sentence; empty: there is nothing to say.
+  boost::asio::awaitable<std::string> tell_vrrp();
 
   Controller& controller_;
   DpLink& link_;
@@ -43,6 +46,7 @@ class Reload {
   std::filesystem::path runtime_dir_;
   std::function<void(PreparedChecks)> adopted_;
   bool under_way_ = false;
+  bool vrrp_behind_ = false;  ///< accepted.json holds what sluice-vrrp does not know yet
 };
 
 }  // namespace sluice::cp

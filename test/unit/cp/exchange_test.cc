@@ -109,9 +109,12 @@ TEST_F(ExchangeTest, HangupReloadsAndKeepsTheTextForRestarts) {
   EXPECT_EQ(dp.state().services[0].servers[1].name, "c");
   EXPECT_THAT(log(), HasSubstr(R"(reload: server "web/c" added)"));
   EXPECT_THAT(log(), HasSubstr(R"(reload: server "web/b" removed)"));
-  std::ifstream accepted(dir_ / "accepted.json");
-  const std::string text{std::istreambuf_iterator<char>(accepted), {}};
-  EXPECT_THAT(text, HasSubstr(R"("name": "c")"));
+  // Written after the log has it.
+  EXPECT_TRUE(eventually([&] {
+    std::ifstream accepted(dir_ / "accepted.json");
+    const std::string text{std::istreambuf_iterator<char>(accepted), {}};
+    return text.find(R"("name": "c")") != std::string::npos;
+  }));
 }
 
 TEST_F(ExchangeTest, BrokenFileChangesNothing) {
@@ -162,6 +165,86 @@ TEST_F(ExchangeTest, ReloadWithoutADataPlaneReachesItLater) {
   const FakeDataPlane dp(path("dp.sock"), {});
   ASSERT_TRUE(eventually([&] { return dp.applied() == 1; })) << log();
   EXPECT_EQ(dp.state().services[0].servers[1].name, "c");
+}
+
+/// A sluice-vrrp that gives one answer to all that is asked, and keeps the last request.
+class FakeVrrp {
+ public:
+  FakeVrrp(const std::string& path, std::string answer) : answer_(std::move(answer)) {
+    auto listener = base::listen_unix(path, 0600);
+    EXPECT_TRUE(listener) << listener.error().message;
+    listener_ = std::move(*listener);
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~FakeVrrp() {
+    ending_ = true;
+    thread_.join();
+  }
+  [[nodiscard]] std::string asked() const {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
+
+ private:
+  void serve() {
+    while (!ending_) {
+      pollfd polled{listener_.get(), POLLIN, 0};
+      if (::poll(&polled, 1, 10) != 1) continue;
+      const base::Fd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      std::array<char, 4096> bytes{};
+      const ssize_t length = ::recv(client.get(), bytes.data(), bytes.size(), 0);
+      const std::lock_guard lock(mutex_);
+      asked_.assign(bytes.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+      send_line(client.get(), answer_);
+    }
+  }
+
+  base::Fd listener_;
+  std::string answer_;
+  mutable std::mutex mutex_;
+  std::string asked_;
+  std::atomic<bool> ending_ = false;
+  std::thread thread_;
+};
+
+constexpr const char* kEndOfServices = R"("address": "192.0.2.3"}]}])";
+constexpr const char* kWithVrrp =
+    R"("address": "192.0.2.3"}]}], "vrrp": [{"name": "VI_1", "interface": "lan", "virtual_router_id": 61,
+       "addresses": ["192.0.2.1/24"]}])";
+
+TEST_F(ExchangeTest, ReloadReachesVrrpOnceTheTextIsKept) {
+  const FakeDataPlane dp(path("dp.sock"), {});
+  const FakeVrrp vrrp(path("vrrp.sock"), config::encode_done_reply("VI_1 stays BACKUP"));
+  start();
+  const auto unchanged = config::decode_reload_reply(ask(config::ReloadRequest{}));
+  ASSERT_TRUE(unchanged) << unchanged.error().message;
+  EXPECT_EQ(unchanged->note, "");
+  EXPECT_EQ(vrrp.asked(), "") << "there is no virtual router";
+  write_config(dir_, kEndOfServices, kWithVrrp);
+  const auto report = config::decode_reload_reply(ask(config::ReloadRequest{}));
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_EQ(report->changes.size(), 1U);
+  EXPECT_EQ(report->changes.at(0).object, R"(vrrp instance "VI_1")");
+  EXPECT_EQ(report->note, "VI_1 stays BACKUP");
+  EXPECT_EQ(vrrp.asked(), "{\"op\":\"reload\"}\n");
+  std::ifstream accepted(dir_ / "accepted.json");
+  const std::string text{std::istreambuf_iterator<char>(accepted), {}};
+  EXPECT_THAT(text, HasSubstr("VI_1"));
+}
+
+TEST_F(ExchangeTest, VrrpThatRefusesOrIsGoneIsToldInTheReloadsNote) {
+  const FakeDataPlane dp(path("dp.sock"), {});
+  start();
+  write_config(dir_, kEndOfServices, kWithVrrp);
+  const auto gone = config::decode_reload_reply(ask(config::ReloadRequest{}));
+  ASSERT_TRUE(gone) << gone.error().message;
+  EXPECT_THAT(gone->note, HasSubstr("sluice-vrrp does not answer"));
+  const FakeVrrp vrrp(path("vrrp.sock"), config::encode_error_reply("no room for VI_1"));
+  write_config(dir_, "", "");
+  const auto refused = config::decode_reload_reply(ask(config::ReloadRequest{}));
+  ASSERT_TRUE(refused) << refused.error().message;
+  EXPECT_EQ(refused->note, "sluice-vrrp goes on with its former configuration: no room for VI_1");
+  EXPECT_THAT(log(), HasSubstr("sluice-vrrp goes on with its former configuration: no room for VI_1"));
 }
 
 TEST_F(ExchangeTest, StateFileIsWrittenAtTheEndAndGarbageInItIsPassedOver) {
