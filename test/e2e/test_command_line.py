@@ -153,7 +153,7 @@ def test_bash_completes_names_of_the_running_instance(site):
 
 def test_version_names_programs_and_libraries(site):
     told = {build["program"]: build for build in json.loads(site.sluice.cli("version", "--json").stdout)}
-    assert set(told) == {"sluice", "sluice-dp", "sluice-cp"}
+    assert set(told) == {"sluice", "sluice-dp", "sluice-cp", "sluice-vrrp"}
     running = {library["name"]: library["running"] for library in told["sluice-dp"]["libraries"]}
     assert running["DPDK"].count(".") >= 1 and running["libbpf"] and running["libnl"]
     assert "OpenSSL" in {library["name"] for library in told["sluice-cp"]["libraries"] if library["running"]}

@@ -15,10 +15,11 @@
 #include "tools/sluice/runtime_dir.h"
 #include "tools/sluice/supervisor.h"
 
-/// `sluice run`: checks the configuration, claims the runtime directory, keeps sluice-dp and sluice-cp
-/// running until a signal. The children read `accepted.json` in the runtime directory, a copy of what was
-/// checked: an edit that breaks the file cannot keep a child that has died from coming back. Exit code: 0
-/// when stopped by a signal, 1 when it could not start, with the reason on stderr and nothing left running.
+/// `sluice run`: checks the configuration, claims the runtime directory, keeps sluice-dp, sluice-cp
+/// and sluice-vrrp running until a signal. The children read `accepted.json` in the runtime directory, a copy
+/// of what was checked: an edit that breaks the file cannot keep a child that has died from coming back. Exit
+/// code: 0 when stopped by a signal, 1 when it could not start, with the reason on stderr and nothing left
+/// running.
 namespace sluice::cli {
 namespace {
 
@@ -26,7 +27,7 @@ struct RunOptions {
   std::string config_file;
   std::filesystem::path runtime_dir;
   std::string log_level = "info";     ///< handed to the children, too
-  std::filesystem::path libexec_dir;  ///< where sluice-dp and sluice-cp are; empty: looked for
+  std::filesystem::path libexec_dir;  ///< where its programs are; empty: looked for
 };
 
 /// The text of a valid configuration file: the children get the bytes that were checked, even if somebody
@@ -52,6 +53,8 @@ base::Result<void> run(const RunOptions& options) {
   if (!data_plane) return data_plane.error();
   const auto control_plane = find_sibling("sluice-cp", options.libexec_dir);
   if (!control_plane) return control_plane.error();
+  const auto vrrp = find_sibling("sluice-vrrp", options.libexec_dir);
+  if (!vrrp) return vrrp.error();
   const auto runtime_dir = RuntimeDir::claim(from_root(options.runtime_dir));
   if (!runtime_dir) return runtime_dir.error();
   const auto accepted = base::write_file_atomically(runtime_dir->path() / RuntimeDir::kAccepted, *text);
@@ -64,9 +67,11 @@ base::Result<void> run(const RunOptions& options) {
   };
   auto of_control_plane = arguments();
   of_control_plane.insert(of_control_plane.end(), {"--config-name", from_root(options.config_file).string()});
-  Supervisor supervisor({.name = "sluice-dp", .file = *data_plane, .arguments = arguments()},
-                        {.name = "sluice-cp", .file = *control_plane, .arguments = of_control_plane},
-                        runtime_dir->path());
+  Supervisor supervisor(
+      {.data_plane = {.name = "sluice-dp", .file = *data_plane, .arguments = arguments()},
+       .control_plane = {.name = "sluice-cp", .file = *control_plane, .arguments = of_control_plane},
+       .vrrp = {.name = "sluice-vrrp", .file = *vrrp, .arguments = arguments()}},
+      runtime_dir->path());
   return supervisor.run();
 }
 
@@ -79,7 +84,8 @@ void add_run(CLI::App& app, Invocation& invocation) {
   command->add_option("-c,--config", options->config_file, "configuration file")->required();
   add_runtime_dir(*command, invocation.runtime_dir);
   command->add_option("--log-level", options->log_level, "debug, info, warn or error")->capture_default_str();
-  command->add_option("--libexec-dir", options->libexec_dir, "directory of sluice-dp and sluice-cp")
+  command
+      ->add_option("--libexec-dir", options->libexec_dir, "directory of sluice-dp, sluice-cp and sluice-vrrp")
       ->envname("SLUICE_LIBEXEC_DIR");
   command->callback([options, &invocation] {
     options->runtime_dir = invocation.runtime_dir;

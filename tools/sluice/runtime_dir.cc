@@ -28,7 +28,7 @@ base::Error path_error(const std::filesystem::path& path, int error_number) {
 }
 
 /// The longest name of a socket that the directory is to hold.
-constexpr std::string_view kLongestSocket = "cp-read.sock";
+constexpr std::string_view kLongestSocket = "vrrp-read.sock";
 
 constexpr std::string_view kLock = "sluice.lock";
 

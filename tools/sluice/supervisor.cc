@@ -41,13 +41,14 @@ void tell_reloading() {
 
 }  // namespace
 
-Supervisor::Supervisor(Program data_plane, Program control_plane, std::filesystem::path runtime_dir)
+Supervisor::Supervisor(Programs programs, std::filesystem::path runtime_dir)
     : runtime_dir_(std::move(runtime_dir)),
       notify_path_(runtime_dir_ / "notify.sock"),
       io_(1),
       signals_(io_),
-      data_plane_(std::move(data_plane), io_.get_executor()),
-      control_plane_(std::move(control_plane), io_.get_executor()),
+      data_plane_(std::move(programs.data_plane), io_.get_executor()),
+      control_plane_(std::move(programs.control_plane), io_.get_executor()),
+      vrrp_(std::move(programs.vrrp), io_.get_executor()),
       stopping_(io_.get_executor()) {}
 
 base::Result<void> Supervisor::run() {
@@ -80,19 +81,22 @@ asio::awaitable<void> Supervisor::supervise() {
   co_await start_up();
   co_await stopping_.wait();
   ::sd_notify(0, "STOPPING=1");
-  co_await stop(control_plane_);
-  co_await stop(data_plane_);
+  for (Child* child : children()) co_await stop(*child);
 }
 
 asio::awaitable<void> Supervisor::start_up() {
+  if (stopping_.is_set()) co_return;
+  asio::co_spawn(io_, keep(vrrp_), cp::rethrow);
   for (Child* child : {&data_plane_, &control_plane_}) {
-    if (stopping_.is_set()) co_return;
     asio::co_spawn(io_, keep(*child), cp::rethrow);
     const bool ready = co_await until_ready(*child);
     if (!ready) co_return;
   }
-  log::info("ready: {} (pid {}) and {} (pid {}) run on {}", data_plane_.program.name, data_plane_.pid,
-            control_plane_.program.name, control_plane_.pid, runtime_dir_.string());
+  const bool ready = co_await until_ready(vrrp_);
+  if (!ready) co_return;
+  log::info("ready: {} (pid {}), {} (pid {}) and {} (pid {}) run on {}", data_plane_.program.name,
+            data_plane_.pid, control_plane_.program.name, control_plane_.pid, vrrp_.program.name, vrrp_.pid,
+            runtime_dir_.string());
   ::sd_notify(0, "READY=1");
 }
 
@@ -155,8 +159,10 @@ asio::awaitable<void> Supervisor::wait_for_leftovers() {
   asio::steady_timer pause(io_);
   bool told = false;
   while (!stopping_.is_set() && std::chrono::steady_clock::now() < limit) {
-    pid_t pid = listener_pid(runtime_dir_ / "dp.sock");
-    if (pid == 0) pid = listener_pid(runtime_dir_ / "cp.sock");
+    pid_t pid = 0;
+    for (const char* socket : {"dp.sock", "cp.sock", "vrrp.sock"}) {
+      if (pid == 0) pid = listener_pid(runtime_dir_ / socket);
+    }
     if (pid == 0) co_return;
     if (!std::exchange(told, true))
       log::info("waiting for pid {}, left over from an earlier run, to end", pid);
@@ -169,7 +175,7 @@ asio::awaitable<void> Supervisor::take_notices(ReadySocket& socket) {
   for (;;) {
     const Notice notice = co_await socket.next();
     if (!notice.ready) continue;
-    for (Child* child : {&data_plane_, &control_plane_}) {
+    for (Child* child : children()) {
       if (child->pid != notice.pid || child->ready) continue;
       child->ready = true;
       if (child->first_ready.is_set())
@@ -193,7 +199,7 @@ asio::awaitable<void> Supervisor::take_signals() {
       stopping_.set();
     } else {
       log::warn("{} again: the children are killed", ::strsignal(signal));
-      for (const Child* child : {&control_plane_, &data_plane_}) {
+      for (const Child* child : children()) {
         if (child->pid != 0) ::kill(child->pid, SIGKILL);
       }
     }
@@ -236,7 +242,7 @@ base::Result<void> Supervisor::start(Child& child) {
 }
 
 void Supervisor::reap() {
-  for (Child* child : {&data_plane_, &control_plane_}) {
+  for (Child* child : children()) {
     if (child->pid == 0 || ::waitpid(child->pid, &child->wait_status, WNOHANG) != child->pid) continue;
     child->pid = 0;
     child->ended.set();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -16,22 +17,27 @@
 
 namespace sluice::cli {
 
-/// Keeps the data plane and the control plane running.
+/// Keeps the data plane, the control plane and the VRRP speaker running.
 ///
-/// Start: the data plane; once it is ready, the control plane; once that is, sluice is (sd_notify READY=1).
-/// One that ends before it ever was ready ends everything: what is wrong with the machine or the
-/// configuration does not get better by trying. One that dies later is started again, at once, or with a
-/// growing pause when it keeps dying young. The other one is left alone: each finds the other again by
-/// itself. SIGTERM, SIGINT: the control plane is stopped, then the data plane, each with SIGTERM, and SIGKILL
-/// after kGrace; a second signal kills both at once. SIGHUP: the control plane reads the configuration file
-/// anew, and the log says what came of it. Thread: the one that calls run().
+/// Start: the VRRP speaker, which takes away what an earlier one has left behind, and has no addresses before
+/// the data plane forwards; the data plane; once that is ready, the control plane; once all are, sluice is
+/// (sd_notify READY=1). One that ends before it ever was ready ends everything: what is wrong with the
+/// machine or the configuration does not get better by trying. One that dies later is started again, at once,
+/// or with a growing pause when it keeps dying young. The others are left alone: each finds the others again
+/// by itself. SIGTERM, SIGINT: first the VRRP speaker is stopped, so that the addresses are elsewhere before
+/// packets are no longer forwarded, then the control plane, then the data plane, each with SIGTERM, and
+/// SIGKILL after kGrace; a second signal kills all at once. SIGHUP: the control plane reads the configuration
+/// file anew, and the log says what came of it. Thread: the one that calls run().
 class Supervisor {
  public:
   static constexpr std::chrono::seconds kGrace{5};         ///< from SIGTERM to SIGKILL
   static constexpr std::chrono::seconds kReadyWithin{60};  ///< a child that takes longer to start never will
   static constexpr std::chrono::seconds kYoung{10};  ///< a death before that age makes the next pause longer
 
-  Supervisor(Program data_plane, Program control_plane, std::filesystem::path runtime_dir);
+  struct Programs {
+    Program data_plane, control_plane, vrrp;
+  };
+  Supervisor(Programs programs, std::filesystem::path runtime_dir);
 
   /// Returns after all children have ended: nothing when stopped by a signal, Error when the start failed.
   base::Result<void> run();
@@ -56,7 +62,7 @@ class Supervisor {
   };
 
   boost::asio::awaitable<void> supervise();
-  /// Starts one child after the other; returns when all are ready, or one failed, or a signal came.
+  /// Returns when all are ready, or one failed, or a signal came.
   boost::asio::awaitable<void> start_up();
   boost::asio::awaitable<void> keep(Child& child);
   boost::asio::awaitable<bool> until_ready(Child& child);
@@ -64,6 +70,8 @@ class Supervisor {
   boost::asio::awaitable<void> wait_for_leftovers();
   boost::asio::awaitable<void> take_notices(ReadySocket& socket);
   boost::asio::awaitable<void> take_signals();
+  /// In the order in which they are stopped.
+  [[nodiscard]] std::array<Child*, 3> children() noexcept { return {&vrrp_, &control_plane_, &data_plane_}; }
   base::Result<void> start(Child& child);
   void reap();
   /// Asks the control plane to reload; SIGHUPs that come meanwhile lead to one more reload.
@@ -74,7 +82,7 @@ class Supervisor {
   std::filesystem::path notify_path_;
   boost::asio::io_context io_;
   boost::asio::signal_set signals_;
-  Child data_plane_, control_plane_;
+  Child data_plane_, control_plane_, vrrp_;
   Event stopping_;
   unsigned stop_signals_ = 0;
   bool reloading_ = false;

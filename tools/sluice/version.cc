@@ -130,13 +130,13 @@ void add_version(CLI::App& app, Invocation& invocation) {
   CLI::App* command = app.add_subcommand(
       "version", "print versions: of the programs, what they were built of, and what they run with");
   const auto libexec_dir = std::make_shared<std::string>();
-  command->add_option("--libexec-dir", *libexec_dir, "directory of sluice-dp and sluice-cp")
+  command->add_option("--libexec-dir", *libexec_dir, "directory of sluice-dp, sluice-cp and sluice-vrrp")
       ->envname("SLUICE_LIBEXEC_DIR");
   command->add_flag("--json", invocation.json, "print JSON");
   command->callback([libexec_dir, &invocation] {
     std::vector<BuildInfo> builds{own_build()};
     std::vector<std::string> missing;
-    for (const char* name : {"sluice-dp", "sluice-cp"}) {
+    for (const char* name : {"sluice-dp", "sluice-cp", "sluice-vrrp"}) {
       auto build = build_of(name, *libexec_dir);
       if (build) {
         builds.push_back(*std::move(build));

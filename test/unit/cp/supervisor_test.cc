@@ -31,7 +31,7 @@ constexpr const char* kConfig = R"({
   "services": [{"name": "web", "vip": "192.0.2.1", "port": 80,
                 "servers": [{"name": "a", "address": "192.0.2.2"}]}] })";
 
-/// `sluice run` as a process, with fake children in the place of sluice-dp and sluice-cp.
+/// `sluice run` as a process, with fake children in the place of sluice-dp, sluice-cp and sluice-vrrp.
 class SupervisorTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -39,7 +39,7 @@ class SupervisorTest : public testing::Test {
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
     dir_ = name;
     fs::create_directory(dir_ / "bin");
-    for (const char* child : {"sluice-dp", "sluice-cp"}) {
+    for (const char* child : {"sluice-dp", "sluice-cp", "sluice-vrrp"}) {
       fs::create_symlink(FAKE_CHILD, dir_ / "bin" / child);
       behave(child, "ready");
     }
@@ -50,7 +50,7 @@ class SupervisorTest : public testing::Test {
       ::kill(run_, SIGKILL);
       finish();
     }
-    for (const char* child : {"sluice-dp", "sluice-cp"}) {
+    for (const char* child : {"sluice-dp", "sluice-cp", "sluice-vrrp"}) {
       for (const pid_t pid : pids(child)) ::kill(pid, SIGKILL);
     }
     fs::remove_all(dir_);
@@ -107,6 +107,14 @@ class SupervisorTest : public testing::Test {
     }
     return lines;
   }
+  /// The same of some children.
+  [[nodiscard]] std::vector<std::string> events_of(const std::vector<std::string>& children) const {
+    auto lines = events();
+    std::erase_if(lines, [&](const std::string& line) {
+      return std::ranges::find(children, line.substr(0, line.find(' '))) == children.end();
+    });
+    return lines;
+  }
   /// The pids a child had, in order.
   [[nodiscard]] std::vector<pid_t> pids(const std::string& name) const {
     std::vector<pid_t> found;
@@ -134,13 +142,20 @@ class SupervisorTest : public testing::Test {
   pid_t run_ = 0;
 };
 
-TEST_F(SupervisorTest, StartsDataPlaneThenControlPlaneAndStopsInReverse) {
+TEST_F(SupervisorTest, StartsDataPlaneThenControlPlaneAndStopsVrrpFirst) {
   run();
   ASSERT_TRUE(eventually_logged("ready:")) << log();
   EXPECT_EQ(read("rt/accepted.json"), kConfig);
   EXPECT_EQ(stop(), 0);
-  EXPECT_THAT(events(), ElementsAre("sluice-dp start", "sluice-cp start", "sluice-cp SIGTERM",
-                                    "sluice-cp end", "sluice-dp SIGTERM", "sluice-dp end"));
+  // The speaker starts beside the data plane: which of the two tells first is open.
+  EXPECT_THAT(events_of({"sluice-dp", "sluice-cp"}),
+              ElementsAre("sluice-dp start", "sluice-cp start", "sluice-cp SIGTERM", "sluice-cp end",
+                          "sluice-dp SIGTERM", "sluice-dp end"));
+  const auto all = events();
+  ASSERT_EQ(all.size(), 9U);
+  EXPECT_THAT(std::vector(all.begin() + 3, all.end()),
+              ElementsAre("sluice-vrrp SIGTERM", "sluice-vrrp end", "sluice-cp SIGTERM", "sluice-cp end",
+                          "sluice-dp SIGTERM", "sluice-dp end"));
   EXPECT_FALSE(fs::exists(dir_ / "rt" / "notify.sock"));
 }
 
@@ -159,14 +174,36 @@ TEST_F(SupervisorTest, ChildThatFailsToStartEndsEverything) {
   EXPECT_EQ(finish(), 1);
   EXPECT_THAT(log(), HasSubstr("fake: interface \"nope\" does not exist"));
   EXPECT_THAT(log(), HasSubstr("sluice-cp exited with status 1 before it was ready"));
-  EXPECT_THAT(events(), ElementsAre("sluice-dp start", "sluice-dp SIGTERM", "sluice-dp end"));
+  EXPECT_THAT(events_of({"sluice-dp", "sluice-cp"}),
+              ElementsAre("sluice-dp start", "sluice-dp SIGTERM", "sluice-dp end"));
+  EXPECT_TRUE(std::ranges::all_of(pids("sluice-vrrp"), is_gone));
+}
+
+TEST_F(SupervisorTest, VrrpThatFailsToStartEndsEverything) {
+  behave("sluice-vrrp", "fail");
+  run();
+  EXPECT_EQ(finish(), 1);
+  EXPECT_THAT(log(), HasSubstr("sluice-vrrp exited with status 1 before it was ready"));
+  EXPECT_TRUE(std::ranges::all_of(pids("sluice-dp"), is_gone));
+}
+
+TEST_F(SupervisorTest, KilledVrrpIsStartedAgainAndTheOthersLeftAlone) {
+  run();
+  ASSERT_TRUE(eventually_logged("ready:")) << log();
+  ::kill(pids("sluice-vrrp").at(0), SIGKILL);
+  ASSERT_TRUE(eventually_logged("sluice-vrrp was killed by signal 9 (Killed)")) << log();
+  ASSERT_TRUE(eventually_logged("is ready again")) << log();
+  EXPECT_EQ(pids("sluice-vrrp").size(), 2U);
+  EXPECT_EQ(pids("sluice-dp").size(), 1U);
+  EXPECT_EQ(pids("sluice-cp").size(), 1U);
+  EXPECT_EQ(stop(), 0);
 }
 
 TEST_F(SupervisorTest, DataPlaneThatFailsToStartLeavesControlPlaneUnstarted) {
   behave("sluice-dp", "fail");
   run();
   EXPECT_EQ(finish(), 1);
-  EXPECT_TRUE(events().empty());
+  EXPECT_TRUE(events_of({"sluice-dp", "sluice-cp"}).empty());
 }
 
 TEST_F(SupervisorTest, MissingProgramIsNamed) {
@@ -228,6 +265,7 @@ TEST_F(SupervisorTest, ChildrenDieWithAKilledSupervisor) {
   finish();
   EXPECT_TRUE(eventually([&] { return std::ranges::count(events(), "sluice-dp end") == 1; }));
   EXPECT_TRUE(eventually([&] { return std::ranges::count(events(), "sluice-cp end") == 1; }));
+  EXPECT_TRUE(eventually([&] { return std::ranges::count(events(), "sluice-vrrp end") == 1; }));
 }
 
 TEST_F(SupervisorTest, SecondSignalKillsAStubbornChild) {
