@@ -48,6 +48,10 @@ class Capture:
         """The packets in tshark's words."""
         return self._tshark()
 
+    def rows(self, *fields):
+        """The values of these fields of each packet, as text; an empty one for what it does not have."""
+        return [line.split("\t") for line in self._tshark("-T", "fields", *[word for name in fields for word in ("-e", name)])]
+
     def checksums(self):
         """How many checksums of each protocol tshark found good and bad, as {("tcp", "good"): 1234, …}."""
         found = collections.Counter()
