@@ -8,7 +8,8 @@ import pytest
 
 from capture import Capture
 from conftest import tell, wait_for
-from pair import ECHO, Beats, Pair, now
+from pair import ECHO, Pair, now
+from testbed.outage import Beats
 
 DEVICES = ["af_xdp", "af_packet"]
 

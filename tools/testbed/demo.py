@@ -1,4 +1,4 @@
-"""The demo: clients talk through a virtual IP to real servers, and every sentence about it is checked."""
+"""The demo: clients talk through a virtual IP to real servers, two hosts share it; every sentence about it is checked."""
 
 import argparse
 import json
@@ -6,11 +6,11 @@ import signal
 import sys
 from dataclasses import asdict, dataclass, field
 
-from testbed import backends, balancer, load
+from testbed.demo_balancing import Balancing
+from testbed.demo_failover import Failover
 from testbed.lab import ROOT, Lab, LabError
 
-REQUESTS = 30
-CHECK = {"type": "tcp", "interval": "500ms", "rise": 2, "fall": 2}
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -23,71 +23,57 @@ class Step:
     data: dict = field(default_factory=dict)
 
 
-def config_for(lab):
-    both = [(4, ""), (6, "6")]
-    web = [balancer.service(lab, f"web{suffix}", family=family, port=80, check=CHECK) for family, suffix in both]
-    dns = [balancer.service(lab, f"dns{suffix}", family=family, port=53, protocol="udp") for family, suffix in both]
-    return {"dataplane": {"workers": 1}, "ports": balancer.ports_for(lab), "services": web + dns}
-
-
 class Demo:
-    def __init__(self, lab, out):
-        self.lab, self.out, self.steps = lab, out, []
-        self.servers = self.sluice = None
+    """Plays acts, each in a lab of its own. An act has a TOPOLOGY, says what it is (drawing), starts its programs
+    (`sluices` are those that balance), and shows something."""
+
+    def __init__(self, options):
+        self.options = options
+        self.out = sys.stderr if options.json else sys.stdout
+        self.steps, self.kept, self.services = [], [], {}
 
     def say(self, text=""):
         print(text, file=self.out, flush=True)
 
     def note(self, what, saw, ok, **data):
-        step = Step(what, saw, ok, data)
-        self.steps.append(step)
+        self.steps.append(Step(what, saw, ok, data))
         self.say(f"  {'ok ' if ok else 'NO '}  {what:<50}  {saw}")
 
-    def spread(self, what, ask, address, expected, amount=REQUESTS):
-        """Requests to the VIP must all be answered, by exactly the expected servers, each at least once."""
-        answers, failed = ask(self.lab, address, amount)
-        saw = ", ".join(f"{name} {number}" for name, number in answers.items()) or "no answer"
-        if failed:
-            saw += f"; {failed} of {amount} failed"
-        self.note(what, saw, failed == 0 and set(answers) == set(expected), answers=answers, failed=failed)
-
-    def start(self):
-        self.servers = backends.start_backends(self.lab, dns=True)
-        self.sluice = balancer.Balancer(self.lab, config_for(self.lab))
-        self.sluice.start()
-        for service in ("web", "web6"):
-            for name in self.servers:
-                self.sluice.wait_server(service, name, "up")
-
-    def show(self, seconds):
-        everyone = list(self.servers)
-        for family, address in ((4, self.lab.vip4), (6, self.lab.vip6)):
-            self.spread(f"{REQUESTS} web requests over IPv{family}", backends.ask_http, address, everyone)
-            self.spread(f"{REQUESTS} DNS queries over UDP and IPv{family}", backends.ask_dns, address, everyone)
-            answered = backends.ping(self.lab, address)
-            self.note(f"ping of the virtual IP over IPv{family}", "answered" if answered else "no answer", answered)
-
-        stopped = everyone[1]
-        others = [name for name in everyone if name != stopped]
-        self.servers[stopped].stop_nginx()
-        self.health(stopped, "down", f"nginx of {stopped} stopped")
-        self.spread(f"{REQUESTS} web requests without {stopped}", backends.ask_http, self.lab.vip4, others)
-        self.servers[stopped].start_nginx()
-        self.health(stopped, "up", f"nginx of {stopped} started again")
-        self.spread(f"{REQUESTS} web requests with all", backends.ask_http, self.lab.vip4, everyone)
-
-        result = load.run_wrk(self.lab, self.lab.vip4, seconds=seconds)
-        saw = f"{result.requests} requests, {result.requests_per_second:,.0f} a second, {result.failed} failed"
-        self.note(f"{seconds} s of load by wrk, 32 connections", f"{saw} {result.detail}".strip(),
-                  result.failed == 0 and result.requests > 0, **result.as_json())
-
-    def health(self, server, state, what):
+    def play(self, act_class, *settings):
+        lab = Lab.up(device=self.options.device, prefix="demo", **act_class.TOPOLOGY)
+        act, done, first = act_class(lab, self.note, *settings), False, len(self.steps)
         try:
-            for service in ("web", "web6"):
-                self.sluice.wait_server(service, server, state, seconds=20)
-            self.note(what, f"health check: {server} is {state}", True)
-        except LabError as error:
-            self.note(what, str(error), False)
+            self.say(act.drawing())
+            act.start()
+            act.show()
+            sluice = act.sluices[0]
+            self.services[act_class.__name__.lower()] = sluice.show("services")
+            self.say(f"\nWhat `sluice show services` says now:\n\n{sluice.table('services')}")
+            wrong = [step.what for step in self.steps[first:] if not step.ok]
+            if wrong:
+                raise LabError(f"not as it should be: {'; '.join(wrong)}")
+            done = True
+        finally:
+            if not done:
+                for sluice in act.sluices:
+                    self.say(f"\nThe end of {sluice.log}:\n{''.join(lab.read(sluice.log).splitlines(True)[-20:])}")
+            if self.options.keep and act.sluices:
+                lab.keep()
+                self.kept.append(lab.name)
+                self.say(how_to_go_on(lab, act.sluices[0]))
+            else:
+                take_down(lab, act.sluices)
+
+
+def take_down(lab, sluices):
+    """Nothing may come between: the lab is to be gone when the demo is."""
+    before = [signal.signal(number, signal.SIG_IGN) for number in SIGNALS]
+    for sluice in sluices:
+        if sluice.process and sluice.process.poll() is None:
+            sluice.stop()
+    lab.down()
+    for number, handler in zip(SIGNALS, before):
+        signal.signal(number, handler)
 
 
 def how_to_go_on(lab, sluice):
@@ -118,50 +104,21 @@ def main():
     options = parser.parse_args()
     if options.seconds < 1:
         parser.error("--seconds must be at least 1")
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, interrupted)
-
-    out = sys.stderr if options.json else sys.stdout
-    lab, reason, kept, services = None, None, False, None
-    demo = Demo(None, out)
+    demo, reason = Demo(options), None
     try:
-        lab = demo.lab = Lab.up("one-armed", device=options.device, prefix="demo")
-        demo.say(f"""
-One client, sluice as the balancer, three servers (nginx and a DNS server each), in network namespaces:
-
-   client {lab.client4}  ---  sluice {lab.vip4}, {lab.vip6}  ---  web1, web2, web3
-                                 (the virtual IP; device {options.device})
-""")
-        demo.start()
-        demo.show(options.seconds)
-        services = demo.sluice.show("services")
-        demo.say(f"\nWhat `sluice show services` says now:\n\n{demo.sluice.table('services')}")
-        wrong = [step.what for step in demo.steps if not step.ok]
-        if wrong:
-            reason = f"not as it should be: {'; '.join(wrong)}"
-        if options.keep:
-            lab.keep()
-            kept = True
-            demo.say(how_to_go_on(lab, demo.sluice))
+        demo.play(Balancing, options.seconds)
+        demo.play(Failover)
     except LabError as error:
         reason = str(error)
-    finally:
-        if reason and demo.sluice:
-            demo.say(f"\nThe end of sluice's log:\n{''.join(demo.lab.read(demo.sluice.log).splitlines(True)[-20:])}")
-        if lab and not kept:
-            # From here on nothing may come between: the lab is to be gone when the demo is.
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-            if demo.sluice and demo.sluice.process and demo.sluice.process.poll() is None:
-                demo.sluice.stop()
-            lab.down()
     if options.json:
-        print(json.dumps({"ok": reason is None, "reason": reason, "device": options.device, "kept": lab.name if kept else None,
-                          "steps": [asdict(step) for step in demo.steps], "services": services}, indent=2))
+        print(json.dumps({"ok": reason is None, "reason": reason, "device": options.device, "kept": demo.kept,
+                          "steps": [asdict(step) for step in demo.steps], "services": demo.services}, indent=2))
     if reason:
         print(f"demo: {reason}", file=sys.stderr)
         return 1
-    demo.say("All of it held." if kept else
+    demo.say("All of it held." if demo.kept else
              "All of it held, and everything is cleaned up. `sudo tools/demo --keep` leaves it running for you to try.")
     return 0
 
