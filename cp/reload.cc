@@ -83,7 +83,7 @@ asio::awaitable<Outcome> Reload::attempt() {
     base::log::info("reload: {}", config::to_string(change));
   base::log::info("the configuration was reloaded: {} changes", report.changes.size());
   adopted_(*std::move(checks));
-  const auto written = base::write_file_atomically(runtime_dir_ / "accepted.json", *text);
+  const auto written = base::write_file_atomically(runtime_dir_ / "accepted.json", *text, 0600);
   if (!written) {
     base::log::error("{}: a process that is restarted begins with the former configuration",
                      written.error().message);

@@ -17,11 +17,12 @@ std::string reply_of(const base::Result<std::string>& outcome) {
 }  // namespace
 
 base::Result<std::unique_ptr<ControlServer>> ControlServer::listen(base::EventLoop& loop,
-                                                                   const std::string& runtime_dir,
+                                                                   const std::string& path, Access access,
                                                                    Handlers handlers) {
-  std::unique_ptr<ControlServer> self(new ControlServer(std::move(handlers)));
+  std::unique_ptr<ControlServer> self(new ControlServer(access, std::move(handlers)));
+  const unsigned mode = access == Access::admin ? 0660 : 0666;
   auto server =
-      base::UnixServer::listen(loop, runtime_dir + "/vrrp.sock", {.silence = kSilence},
+      base::UnixServer::listen(loop, path, {.mode = mode, .silence = kSilence},
                                [raw = self.get()](base::UnixServer::ClientId client, std::string_view line) {
                                  raw->on_line(client, line);
                                });
@@ -35,6 +36,11 @@ void ControlServer::on_line(base::UnixServer::ClientId client, std::string_view 
   if (!request) {
     server_->send(client, config::encode_error_reply(request.error().message));
     server_->finish(client);
+    return;
+  }
+  if (access_ == Access::read_only && !std::holds_alternative<config::ReportRequest>(*request)) {
+    server_->send(client, config::encode_error_reply("this socket is for looking only (\"report\"); "
+                                                     "changes are asked for on vrrp.sock"));
     return;
   }
   std::visit(

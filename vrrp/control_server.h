@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,7 +12,10 @@
 
 namespace sluice::vrrp {
 
-/// vrrp.sock: what cp and the command line ask for. Thread: the loop's.
+/// What a socket lets its clients do.
+enum class Access : std::uint8_t { admin, read_only };
+
+/// A socket, vrrp.sock or vrrp-read.sock: what cp and the command line ask for. Thread: the loop's.
 class ControlServer {
  public:
   /// Called with the reply's line, at once or later.
@@ -23,15 +27,16 @@ class ControlServer {
     std::function<base::Result<std::string>()> reload;
   };
 
-  /// Errors: another sluice-vrrp has the socket, or the directory is missing.
-  static base::Result<std::unique_ptr<ControlServer>> listen(base::EventLoop& loop,
-                                                             const std::string& runtime_dir,
-                                                             Handlers handlers);
+  /// Of read_only no handler but `report` is called. Errors: another sluice-vrrp has the socket, or the
+  /// directory is missing.
+  static base::Result<std::unique_ptr<ControlServer>> listen(base::EventLoop& loop, const std::string& path,
+                                                             Access access, Handlers handlers);
 
  private:
-  explicit ControlServer(Handlers handlers) : handlers_(std::move(handlers)) {}
+  ControlServer(Access access, Handlers handlers) : access_(access), handlers_(std::move(handlers)) {}
   void on_line(base::UnixServer::ClientId client, std::string_view line);
 
+  Access access_;
   Handlers handlers_;
   std::unique_ptr<base::UnixServer> server_;
 };

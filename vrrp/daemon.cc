@@ -27,6 +27,7 @@
 #include "vrrp/roster.h"
 #include "vrrp/threads.h"
 #include "vrrp/trackers.h"
+#include "vrrp/yielded_file.h"
 
 namespace sluice::vrrp {
 namespace {
@@ -55,13 +56,17 @@ base::Result<base::Fd> signals() {
 
 class Daemon {
  public:
-  Daemon(EventLoop& loop, std::string config_file)
-      : loop_(loop), config_file_(std::move(config_file)), commands_(loop) {}
+  Daemon(EventLoop& loop, std::string config_file, const std::string& runtime_dir)
+      : loop_(loop),
+        config_file_(std::move(config_file)),
+        runtime_dir_(runtime_dir),
+        yielded_file_(runtime_dir + "/yielded"),
+        commands_(loop) {}
 
-  base::Result<void> run(const config::Config& config, const std::string& runtime_dir);
+  base::Result<void> run(const config::Config& config);
 
  private:
-  base::Result<void> start(const std::string& runtime_dir);
+  base::Result<void> start();
   base::Result<void> watch(int fd, void (Daemon::*take)());
   void put(ToSpeaker&& message);
   void put(ToKernel&& message);
@@ -91,10 +96,11 @@ class Daemon {
   void answer_reports();
 
   EventLoop& loop_;
-  std::string config_file_;
+  std::string config_file_, runtime_dir_;
+  YieldedFile yielded_file_;
   std::uint64_t started_ms_ = base::steady_ms();
   base::Fd signals_;
-  std::unique_ptr<ControlServer> server_;
+  std::vector<std::unique_ptr<ControlServer>> servers_;
   Roster roster_;
   Commands commands_;
   Notifier notifier_{commands_};
@@ -116,19 +122,22 @@ base::Result<void> Daemon::watch(int fd, void (Daemon::*take)()) {
   return loop_.add(fd, EPOLLIN, [this, take](std::uint32_t) { (this->*take)(); });
 }
 
-base::Result<void> Daemon::start(const std::string& runtime_dir) {
+base::Result<void> Daemon::start() {
   auto blocked = signals();
   if (!blocked) return std::move(blocked).error();
   signals_ = *std::move(blocked);
   // The socket first: it tells whether another sluice-vrrp has this runtime directory.
-  auto server = ControlServer::listen(
-      loop_, runtime_dir,
-      {.report = [this](ControlServer::Reply reply) { report(std::move(reply)); },
-       .order = [this](const std::string& name, bool yield) { return order(name, yield); },
-       .reload = [this] { return reload(); }});
-  if (!server) return std::move(server).error();
-  server_ = *std::move(server);
-  trackers_ = std::make_unique<Trackers>(loop_, commands_, runtime_dir, roster_,
+  for (const auto& [name, access] :
+       {std::pair("vrrp.sock", Access::admin), std::pair("vrrp-read.sock", Access::read_only)}) {
+    auto server = ControlServer::listen(
+        loop_, runtime_dir_ + "/" + name, access,
+        {.report = [this](ControlServer::Reply reply) { report(std::move(reply)); },
+         .order = [this](const std::string& instance, bool yield) { return order(instance, yield); },
+         .reload = [this] { return reload(); }});
+    if (!server) return std::move(server).error();
+    servers_.push_back(*std::move(server));
+  }
+  trackers_ = std::make_unique<Trackers>(loop_, commands_, runtime_dir_, roster_,
                                          [this](Member& member) { judge(member); });
   auto threads = Threads::start();
   if (!threads) return std::move(threads).error();
@@ -142,8 +151,11 @@ base::Result<void> Daemon::start(const std::string& runtime_dir) {
   return {};
 }
 
-base::Result<void> Daemon::run(const config::Config& config, const std::string& runtime_dir) {
-  if (auto started = start(runtime_dir); !started) return started;
+base::Result<void> Daemon::run(const config::Config& config) {
+  if (auto started = start(); !started) return started;
+  auto yielded = yielded_file_.read();
+  if (!yielded) base::log::error("{}: whoever had yielded takes part again", yielded.error().message);
+  if (yielded) roster_.recall(*std::move(yielded));
   if (auto applied = apply(config); !applied) return applied;
   base::log::info("{} instances; real-time scheduling: {}, memory locked: {}", roster_.members().size(),
                   threads_->realtime() ? "yes" : "no", threads_->memory_locked() ? "yes" : "no");
@@ -225,11 +237,14 @@ base::Result<std::string> Daemon::order(const std::string& name, bool yield) {
   }
   if (member->yielded == yield)
     return fmt::format("{}: {} already", name, yield ? "has yielded" : "takes part");
-  member->yielded = yield;
-  put(ToSpeaker{OperatorSays{member->id, yield}});
+  put(roster_.yield(*member, yield));
   base::log::info("({}) {} by an operator", name, yield ? "yielded" : "resumed");
-  return yield ? fmt::format("{}: gives its addresses away, until it is resumed", name)
-               : fmt::format("{}: takes part again", name);
+  std::string done = yield ? fmt::format("{}: gives its addresses away, until it is resumed", name)
+                           : fmt::format("{}: takes part again", name);
+  const auto kept = yielded_file_.write(roster_.yielded());
+  if (kept) return done;
+  base::log::error("({}) a restart of sluice-vrrp will not know that: {}", name, kept.error().message);
+  return fmt::format("{}; a restart of sluice-vrrp will not know that: {}", done, kept.error().message);
 }
 
 void Daemon::judge(Member& member) {
@@ -371,8 +386,8 @@ base::Result<void> run_vrrp(config::Config config, const std::string& config_fil
                             const std::string& runtime_dir) {
   auto loop = EventLoop::create();
   if (!loop) return std::move(loop).error();
-  Daemon daemon(**loop, config_file);
-  return daemon.run(config, runtime_dir);
+  Daemon daemon(**loop, config_file, runtime_dir);
+  return daemon.run(config);
 }
 
 }  // namespace sluice::vrrp

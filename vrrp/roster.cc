@@ -110,6 +110,10 @@ base::Result<Roster::Plan> Roster::replace(const std::vector<config::VrrpInstanc
       made->timer = base::Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
       if (!made->timer) return base::system_error("vrrp instance \"" + instance.name + "\": timer", errno);
       plan.to_speaker.emplace_back(Adopt{std::move(made)});
+      if (yielded_.contains(instance.name)) {
+        member->yielded = true;
+        plan.to_speaker.emplace_back(OperatorSays{member->id, true});
+      }
     }
     member->config = instance;
     member->listener = listener_of(instance);
@@ -131,6 +135,16 @@ base::Result<Roster::Plan> Roster::replace(const std::vector<config::VrrpInstanc
       plan.to_kernel.tracked.insert(tracked.interface);
   }
   return plan;
+}
+
+ToSpeaker Roster::yield(Member& member, bool yielded) {
+  member.yielded = yielded;
+  if (yielded) {
+    yielded_.insert(member.config.name);
+  } else {
+    yielded_.erase(member.config.name);
+  }
+  return OperatorSays{member.id, yielded};
 }
 
 Member* Roster::find(InstanceId id) noexcept {

@@ -4,8 +4,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/vrrp.h"
@@ -42,6 +44,12 @@ class Roster {
   /// MAC address goes on as it is; any other is a new one. Errors: no descriptors; nothing has changed then.
   base::Result<Plan> replace(const std::vector<config::VrrpInstance>& wanted);
 
+  /// Has the instance yield, or take part again: for whoever has its name, also after a reload.
+  ToSpeaker yield(Member& member, bool yielded);
+  /// Names of those that have yielded, in this process or the one before.
+  [[nodiscard]] const std::set<std::string>& yielded() const noexcept { return yielded_; }
+  void recall(std::set<std::string> yielded) { yielded_ = std::move(yielded); }
+
   [[nodiscard]] Member* find(InstanceId id) noexcept;
   [[nodiscard]] Member* find(std::string_view name) noexcept;
   /// In the order of the configuration.
@@ -56,6 +64,7 @@ class Roster {
   std::vector<std::unique_ptr<Member>> members_;
   std::map<std::pair<std::string, base::Family>, ListenerId> listeners_;
   std::map<std::string, std::uint32_t> groups_;
+  std::set<std::string> yielded_;
   std::uint32_t last_instance_ = 0, last_listener_ = 0;
 };
 

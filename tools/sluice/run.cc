@@ -57,7 +57,7 @@ base::Result<void> run(const RunOptions& options) {
   if (!vrrp) return vrrp.error();
   const auto runtime_dir = RuntimeDir::claim(from_root(options.runtime_dir));
   if (!runtime_dir) return runtime_dir.error();
-  const auto accepted = base::write_file_atomically(runtime_dir->path() / RuntimeDir::kAccepted, *text);
+  const auto accepted = base::write_file_atomically(runtime_dir->path() / RuntimeDir::kAccepted, *text, 0600);
   if (!accepted) return accepted.error();
 
   const auto arguments = [&] {

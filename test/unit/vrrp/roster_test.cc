@@ -42,6 +42,28 @@ TEST(Roster, LeavesAloneWhatHasNotChanged) {
   EXPECT_EQ(roster.find("a")->id, id);
 }
 
+TEST(Roster, KnowsByNameWhoHasYielded) {
+  Roster roster;
+  roster.recall({"b", "gone"});
+  const auto plan = roster.replace({instance("a", 1), instance("b", 2)});
+  ASSERT_TRUE(plan);
+  EXPECT_FALSE(roster.find("a")->yielded);
+  EXPECT_TRUE(roster.find("b")->yielded) << "by the process before";
+  ASSERT_EQ(count<OperatorSays>(plan->to_speaker), 1U);
+  const auto& says = std::get<OperatorSays>(plan->to_speaker.back());
+  EXPECT_EQ(says.id, roster.find("b")->id);
+  EXPECT_TRUE(says.yield);
+
+  (void)roster.yield(*roster.find("a"), true);
+  (void)roster.yield(*roster.find("b"), false);
+  EXPECT_EQ(roster.yielded(), (std::set<std::string>{"a", "gone"}));
+  const auto moved = roster.replace({instance("a", 7), instance("b", 8)});  // other routers, the same names
+  ASSERT_TRUE(moved);
+  EXPECT_TRUE(roster.find("a")->yielded);
+  EXPECT_FALSE(roster.find("b")->yielded);
+  EXPECT_EQ(count<OperatorSays>(moved->to_speaker), 1U);
+}
+
 TEST(Roster, KeepsTheStateOfWhatHasOtherSettings) {
   Roster roster;
   ASSERT_TRUE(roster.replace({instance("a", 1)}));
