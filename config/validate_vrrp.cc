@@ -24,6 +24,8 @@ using namespace std::chrono_literals;
 
 constexpr std::uint8_t kOwner = 255;
 constexpr std::size_t kMostAddresses = 255;  // the count of an advert is one byte
+/// IPv6 header, VRRP header and these many addresses fill 1,500 bytes: adverts are not to be fragmented.
+constexpr std::size_t kMostAddressesV6 = (1'500 - 40 - 8) / 16;
 constexpr std::size_t kPasswordBytes = 8;    // RFC 2338 §5.3.6.2
 constexpr Milliseconds kLongestV3{40'950};   // Max Advertise Interval has 12 bits
 constexpr Milliseconds kLongestV2{255'000};  // Adver Int has 8
@@ -190,10 +192,13 @@ class VrrpRules {
   }
 
   void check_addresses(const VrrpInstance& instance, const std::string& path) {
-    if (instance.addresses.size() > kMostAddresses) {
+    const bool v6 = instance.family == Family::v6;
+    const std::size_t most = v6 ? kMostAddressesV6 : kMostAddresses;
+    if (instance.addresses.size() > most) {
       refuse(path + "/addresses", "holds " + std::to_string(instance.addresses.size()) +
-                                      " addresses, but an advert has room for 255: move some to "
-                                      "addresses_excluded");
+                                      " addresses, but an advert " + (v6 ? "of 1500 bytes " : "") +
+                                      "has room for " + std::to_string(most) +
+                                      ": move some to addresses_excluded");
     }
     for (std::size_t i = 0; i < instance.addresses.size(); ++i) {
       const std::string where = pointer(path + "/addresses", i);
@@ -302,7 +307,16 @@ class VrrpRules {
 
   void check_weight(const VrrpInstance& instance, std::int16_t weight, const std::string& where,
                     const std::string& path) {
-    if (weight == 0 || instance.priority != kOwner) return;
+    if (weight == 0) return;
+    if (!instance.sync_group.empty()) {
+      return refuse(where,
+                    std::to_string(weight) +
+                        " is not for a member of a sync group, since members with "
+                        "different priorities could not move together: leave it out "
+                        "(then it is a fault of all), or leave the group",
+                    {path + "/sync_group"});
+    }
+    if (instance.priority != kOwner) return;
     refuse(where, std::to_string(weight) + " has no effect: the priority of an owner is always 255",
            {path + "/priority", path + "/state"});
   }

@@ -174,6 +174,18 @@ TEST(Vrrp, MostAddressesFillAnAdvert) {
                   R"(for 255: move some to addresses_excluded)"));
 }
 
+TEST(Vrrp, MostIpv6AddressesFillAPacket) {
+  const auto addresses = [](unsigned count) {
+    std::string list = "\"fe80::1\"";
+    for (unsigned i = 1; i < count; ++i) list += ",\"2001:db8::" + std::to_string(i) + "\"";
+    return list;
+  };
+  EXPECT_EQ(instance_of("", addresses(90)).addresses.size(), 90U);
+  EXPECT_THAT(told(vrrp(instance("", "VI_1", addresses(91)))),
+              ElementsAre(R"(f:2:77: vrrp instance "VI_1": addresses: holds 91 addresses, but an advert )"
+                          R"(of 1500 bytes has room for 90: move some to addresses_excluded)"));
+}
+
 TEST(Vrrp, LocalAddressesMoveWithTheVip) {
   const std::string web = service(R"(,"local_addresses":["192.0.2.5","192.0.2.6","192.0.2.10"])");
   const auto excluded = [&](const std::string& more) {

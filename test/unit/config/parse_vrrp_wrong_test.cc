@@ -310,6 +310,10 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"WeightOfOwner",
             vrrp(instance(R"(,"priority":255,"track_interface":[{"interface":"wan","weight":-20}])")),
             {R"(f:2:157: vrrp instance "VI_1": track_interface[0].weight: -20 has no effect: the priority of an owner is always 255)"}},
+        Row{"WeightInASyncGroup",
+            vrrp(instance(R"(,"sync_group":"g","track_dataplane":{"weight":-20})") + ",\n" +
+                 instance(R"(,"sync_group":"g")", "VI_2", R"("192.0.2.11")", 62)),
+            {R"(f:2:140: vrrp instance "VI_1": track_dataplane.weight: -20 is not for a member of a sync group, since members with different priorities could not move together: leave it out (then it is a fault of all), or leave the group)"}},
         Row{"ScriptNameless",
             vrrp(instance(R"(,"track_script":[{"script":"/bin/true"}])")),
             {R"(f:2:111: vrrp instance "VI_1": track_script[0]: key "name" is missing)"}},
