@@ -102,14 +102,17 @@ Result<Fd> open_sender(const Interface& interface, const base::IpAddress& source
   if (source.is_v4()) {
     ip_mreqn out{};
     out.imr_ifindex = static_cast<int>(interface.index);
-    options.set(IPPROTO_IP, IP_MULTICAST_IF, out, "IP_MULTICAST_IF")
+    // The good-bye of a router that has lost its address goes out from that address all the same.
+    options.set(SOL_IP, IP_TRANSPARENT, 1, "IP_TRANSPARENT")
+        .set(IPPROTO_IP, IP_MULTICAST_IF, out, "IP_MULTICAST_IF")
         .set(IPPROTO_IP, IP_MULTICAST_TTL, int{kTtl}, "IP_MULTICAST_TTL")
         .set(IPPROTO_IP, IP_MULTICAST_LOOP, 0, "IP_MULTICAST_LOOP")
         .set(IPPROTO_IP, IP_TTL, int{kTtl}, "IP_TTL")
         .set(IPPROTO_IP, IP_TOS, kInternetworkControl, "IP_TOS")
         .set(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, "IP_MTU_DISCOVER");
   } else {
-    options.set(IPPROTO_IPV6, IPV6_MULTICAST_IF, static_cast<int>(interface.index), "IPV6_MULTICAST_IF")
+    options.set(SOL_IPV6, IPV6_TRANSPARENT, 1, "IPV6_TRANSPARENT")
+        .set(IPPROTO_IPV6, IPV6_MULTICAST_IF, static_cast<int>(interface.index), "IPV6_MULTICAST_IF")
         .set(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, int{kTtl}, "IPV6_MULTICAST_HOPS")
         .set(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, "IPV6_MULTICAST_LOOP")
         .set(IPPROTO_IPV6, IPV6_UNICAST_HOPS, int{kTtl}, "IPV6_UNICAST_HOPS")
