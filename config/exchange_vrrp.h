@@ -33,6 +33,7 @@ void fields(auto& v, Like<VrrpPeer> auto& peer) {
   v.optional("adverts", peer.adverts);
   v.optional("last_ms_ago", peer.last_ms_ago);
   v.optional("checksum", peer.checksum);
+  v.optional("other_addresses", peer.other_addresses);
 }
 
 void fields(auto& v, Like<VrrpInstanceReport> auto& instance) {

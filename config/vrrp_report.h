@@ -31,7 +31,8 @@ struct VrrpPeer {
   std::uint32_t advert_ms = 0;  ///< interval that it announces
   std::uint64_t adverts = 0;
   std::uint64_t last_ms_ago = 0;
-  std::string checksum;  ///< v3 over IPv4: "pseudo-header" or "plain"; else empty
+  std::string checksum;          ///< v3 over IPv4: "pseudo-header" or "plain"; else empty
+  bool other_addresses = false;  ///< those that it advertises are not exactly the instance's
 };
 
 struct VrrpInstanceReport {

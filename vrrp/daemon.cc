@@ -22,6 +22,7 @@
 #include "config/wire_vrrp.h"
 #include "vrrp/control_server.h"
 #include "vrrp/journal.h"
+#include "vrrp/line_order.h"
 #include "vrrp/notify.h"
 #include "vrrp/report_builder.h"
 #include "vrrp/roster.h"
@@ -40,6 +41,8 @@ constexpr milliseconds kReportWithin{500};
 /// From SIGTERM until it gives up waiting for the kernel to take the addresses away.
 constexpr milliseconds kStopWithin{3'000};
 constexpr milliseconds kFlush{1};
+/// A line of the kernel side does not wait longer than this for the speaker's.
+constexpr milliseconds kLinesWithin{100};
 
 /// SIGTERM, SIGINT and SIGHUP as a descriptor; blocked in every thread that is made afterwards.
 base::Result<base::Fd> signals() {
@@ -71,7 +74,7 @@ class Daemon {
   void put(ToSpeaker&& message);
   void put(ToKernel&& message);
   void flush();
-  base::Result<void> apply(const config::Config& config);
+  void carry_out(Roster::Plan plan);
   base::Result<std::string> reload();
   base::Result<std::string> order(const std::string& name, bool yield);
   void judge(Member& member);
@@ -108,6 +111,9 @@ class Daemon {
   std::unique_ptr<Threads> threads_;
   std::vector<std::unique_ptr<Member>> departing_;  ///< until the speaker has given them back
   EventLoop::TimerId flush_timer_ = EventLoop::TimerId::none;
+  LineOrder lines_{
+      [](const KernelLine& line) { base::log::write(line.level, "{}", fmt::make_format_args(line.text)); }};
+  EventLoop::TimerId lines_timer_ = EventLoop::TimerId::none;
   bool stopping_ = false;
 
   // Reports under way.
@@ -156,7 +162,9 @@ base::Result<void> Daemon::run(const config::Config& config) {
   auto yielded = yielded_file_.read();
   if (!yielded) base::log::error("{}: whoever had yielded takes part again", yielded.error().message);
   if (yielded) roster_.recall(*std::move(yielded));
-  if (auto applied = apply(config); !applied) return applied;
+  auto plan = roster_.replace(config.vrrp);
+  if (!plan) return std::move(plan).error();
+  carry_out(*std::move(plan));
   base::log::info("{} instances; real-time scheduling: {}, memory locked: {}", roster_.members().size(),
                   threads_->realtime() ? "yes" : "no", threads_->memory_locked() ? "yes" : "no");
   ::sd_notify(0, "READY=1");
@@ -164,6 +172,7 @@ base::Result<void> Daemon::run(const config::Config& config) {
   ::sd_notify(0, "STOPPING=1");
   take_news();
   take_notes();
+  lines_.flush();
   base::log::info("stopped");
   return {};
 }
@@ -190,7 +199,7 @@ void Daemon::on_signal() {
   if (info.ssi_signo == SIGHUP) {
     const auto reloaded = reload();
     if (reloaded) {
-      base::log::info("reloaded: {}", *reloaded);
+      base::log::info("reloaded{}{}", reloaded->empty() ? "; nothing differs" : ": ", *reloaded);
     } else {
       base::log::error("not reloaded: {}", reloaded.error().message);
     }
@@ -206,24 +215,23 @@ void Daemon::on_signal() {
 
 // --- configuration -----------------------------------------------------------------------------------------
 
-base::Result<void> Daemon::apply(const config::Config& config) {
-  auto plan = roster_.replace(config.vrrp);
-  if (!plan) return std::move(plan).error();
+void Daemon::carry_out(Roster::Plan plan) {
   // The kernel side first: it opens sockets and judges interfaces while the speaker takes the instances.
-  for (ToSpeaker& message : plan->to_speaker) put(std::move(message));
-  put(ToKernel{std::move(plan->to_kernel)});
-  for (auto& member : plan->gone) departing_.push_back(std::move(member));
+  for (ToSpeaker& message : plan.to_speaker) put(std::move(message));
+  put(ToKernel{std::move(plan.to_kernel)});
+  for (auto& member : plan.gone) departing_.push_back(std::move(member));
   trackers_->replace();
   for (const auto& member : roster_.members()) judge(*member);
-  return {};
 }
 
 base::Result<std::string> Daemon::reload() {
   const auto config = config::load_file(config_file_, config::NamedFiles::trusted);
   if (!config) return config.error();
-  const std::size_t before = roster_.members().size();
-  if (auto applied = apply(*config); !applied) return std::move(applied).error();
-  return fmt::format("{} VRRP instances, before: {}", roster_.members().size(), before);
+  auto plan = roster_.replace(config->vrrp);
+  if (!plan) return std::move(plan).error();
+  std::string told = told_of(*plan);
+  carry_out(*std::move(plan));
+  return told;
 }
 
 base::Result<std::string> Daemon::order(const std::string& name, bool yield) {
@@ -284,6 +292,7 @@ void Daemon::take_notes() {
     }
     for (const JournalLine& line : lines_of(*note, member->config, fault_text(*member)))
       base::log::write(line.level, "{}", fmt::make_format_args(line.text));
+    if (note->kind == SpeakerNote::Kind::state) lines_.entered(note->id, note->state);
     if (note->kind == SpeakerNote::Kind::state && note->from != note->state)
       notifier_.entered(member->config, note->state, note->ours);
   }
@@ -306,7 +315,10 @@ void Daemon::on(Dismissed& dismissed) {
 }
 
 void Daemon::on(KernelLine& line) {
-  base::log::write(line.level, "{}", fmt::make_format_args(line.text));
+  lines_.take(std::move(line));
+  if (lines_.empty()) return;
+  loop_.cancel(lines_timer_);
+  lines_timer_ = loop_.after(kLinesWithin, [this] { lines_.flush(); });
 }
 
 void Daemon::on(KernelTrouble& news) {

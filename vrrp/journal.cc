@@ -114,6 +114,12 @@ std::vector<JournalLine> lines_of(const SpeakerNote& note, const config::VrrpIns
           {Level::info, fmt::format("({}) a master with priority {} is left alone for {} (preempt_delay)",
                                     name, note.theirs, duration_text(instance.preempt_delay))});
       break;
+    case Kind::other_addresses:
+      out.push_back(
+          {Level::warn, fmt::format("({}) {} advertises other addresses than are configured here: give both "
+                                    "routers the same ones",
+                                    name, peer)});
+      break;
     case Kind::refused:
       out.push_back(
           {Level::warn, fmt::format("({}) dropped advert from {}: {}{}", name, peer, describe(note.refusal),

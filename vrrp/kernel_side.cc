@@ -257,8 +257,8 @@ void KernelSide::read_orders() {
     if (!view.decided) continue;
     keeper_->hold(id, view.hold);
     if (std::exchange(instance.holds, view.hold) != view.hold) {
-      log(Level::info,
-          fmt::format("({}) {} VIPs.", instance.work.config.name, view.hold ? "setting" : "removing"));
+      log_order(instance,
+                fmt::format("({}) {} VIPs.", instance.work.config.name, view.hold ? "setting" : "removing"));
     }
     if (!view.hold) continue;
     const config::VrrpAnnounce& how = instance.work.config.announce;
@@ -287,9 +287,9 @@ void KernelSide::announce(Instance& instance, const base::IpAddress& address, st
                           std::uint16_t repeat) {
   const config::VrrpInstance& wanted = instance.work.config;
   const Interface* interface = interfaces_->by_index(index);
-  log(Level::info, fmt::format("({}) Sending/queueing {} on {} for {}", wanted.name,
-                               address.is_v4() ? "gratuitous ARPs" : "unsolicited Neighbour Adverts",
-                               interface != nullptr ? interface->name : "?", address.to_string()));
+  log_order(instance, fmt::format("({}) Sending/queueing {} on {} for {}", wanted.name,
+                                  address.is_v4() ? "gratuitous ARPs" : "unsolicited Neighbour Adverts",
+                                  interface != nullptr ? interface->name : "?", address.to_string()));
   announcer_->announce({instance.work.id, address, index, repeat, wanted.announce.interval});
 }
 
@@ -466,6 +466,10 @@ void KernelSide::tell_tracked() {
 
 void KernelSide::log(Level level, std::string line) {
   to_main_.put(KernelLine{level, std::move(line)});
+}
+
+void KernelSide::log_order(const Instance& instance, std::string line) {
+  to_main_.put(KernelLine{Level::info, std::move(line), KernelLine::Order{instance.work.id, instance.holds}});
 }
 
 }  // namespace sluice::vrrp

@@ -89,6 +89,7 @@ class KernelSide {
   void tell_tracked();
   [[nodiscard]] bool of_interest(const std::string& interface) const;
   void log(base::log::Level level, std::string line);
+  void log_order(const Instance& instance, std::string line);
   void wake_at(std::optional<Time> next);
 
   std::unique_ptr<base::EventLoop> loop_;

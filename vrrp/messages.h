@@ -97,6 +97,7 @@ struct SpeakerNote {
     priority_zero,
     interval,
     preempt_delay,
+    other_addresses,  ///< the advert's are not exactly ours
     refused,
     send_error,
     late,  ///< a timer was served so late that a backup may have taken over
@@ -153,8 +154,14 @@ using ToKernel = std::variant<std::monostate, KernelWork, FillKernelStatus, Fini
 
 /// A line for the log.
 struct KernelLine {
+  /// Of a line that tells how an order is carried out.
+  struct Order {
+    InstanceId instance{};
+    bool hold = false;
+  };
   base::log::Level level = base::log::Level::info;
   std::string text;
+  std::optional<Order> order{};
 };
 /// What stands in the way of an instance, as far as the kernel knows; none: nothing.
 struct KernelTrouble {

@@ -33,6 +33,7 @@ config::VrrpPeer peer_of(const PeerStatus& peer, const config::VrrpInstance& ins
   out.advert_ms = static_cast<std::uint32_t>(count<milliseconds>(peer.advert_int));
   out.adverts = peer.adverts;
   out.last_ms_ago = count<milliseconds>(now - peer.last);
+  out.other_addresses = peer.other_addresses;
   if (instance.version == config::VrrpVersion::v3 && instance.family == base::Family::v4)
     out.checksum = peer.checksum == ChecksumStyle::plain ? "plain" : "pseudo-header";
   return out;

@@ -147,6 +147,23 @@ ToSpeaker Roster::yield(Member& member, bool yielded) {
   return OperatorSays{member.id, yielded};
 }
 
+std::string told_of(const Roster::Plan& plan) {
+  const auto count = [&plan](auto is_one) {
+    return static_cast<std::size_t>(std::ranges::count_if(plan.to_speaker, is_one));
+  };
+  const auto changed = count([](const ToSpeaker& m) { return std::holds_alternative<Change>(m); });
+  const auto fresh = count([](const ToSpeaker& m) { return std::holds_alternative<Adopt>(m); });
+  std::string told;
+  const auto tell = [&told](std::size_t number, std::string_view what) {
+    if (number == 0) return;
+    told += (told.empty() ? "VRRP instances: " : ", ") + std::to_string(number) + " " + std::string(what);
+  };
+  tell(changed, "changed");
+  tell(fresh, "new");
+  tell(plan.gone.size(), "stopped");
+  return told;
+}
+
 Member* Roster::find(InstanceId id) noexcept {
   const auto found = std::ranges::find_if(members_, [id](const auto& member) { return member->id == id; });
   return found == members_.end() ? nullptr : found->get();

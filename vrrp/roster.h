@@ -68,6 +68,9 @@ class Roster {
   std::uint32_t last_instance_ = 0, last_listener_ = 0;
 };
 
+/// What a plan does, for people: "VRRP instances: 1 changed, 1 new"; empty: nothing.
+[[nodiscard]] std::string told_of(const Roster::Plan& plan);
+
 /// What the machine goes by.
 [[nodiscard]] Parameters parameters_of(const config::VrrpInstance& instance);
 

@@ -109,6 +109,12 @@ void Speaker::remember(Instance& instance, const ReceivedPacket& packet, const A
   place->checksum = advert.checksum;
   place->advert_int = advert.max_advert;
   place->last = now;
+  place->other_addresses = lists_differ(advert, instance.settings->accept);
+  if (place->other_addresses &&
+      (instance.lists_noted == Time{} || now - instance.lists_noted >= kNotePause)) {
+    instance.lists_noted = now;
+    note({.kind = Kind::other_addresses, .id = instance.id, .peer = packet.source});
+  }
   ++place->adverts;
   if (advert.priority == kPriorityStop) {
     ++status.zero_received;

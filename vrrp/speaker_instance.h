@@ -38,6 +38,7 @@ struct PeerStatus {
   Duration advert_int{};
   Time last{};
   std::uint64_t adverts = 0;
+  bool other_addresses = false;  ///< in its last advert
 };
 
 /// What the speaker tells of an instance.
@@ -103,6 +104,7 @@ struct SpeakerInstance {
   // Notes held back: at most one of a kind in kNotePause.
   std::array<Time, kRefusals> refusal_noted{};
   std::array<std::uint64_t, kRefusals> refusals_held{};
+  Time lists_noted{};
   Time error_noted{};
   std::uint64_t errors_held = 0;
   int last_error = 0;

@@ -41,6 +41,7 @@ PACKETS = {
     "interval": packet(vrrp2(interval=7)),
     "addresses": packet(vrrp2(addresses=("192.0.2.77",))),
     "length": packet(good[:-3]),
+    "other_addresses": packet(vrrp2(priority=1, addresses=(VIP, "192.0.2.77"))),
 }
 kind, number, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 if kind == "unknown":
@@ -121,6 +122,18 @@ def test_foreign_virtual_routers_are_not_ours(target):
     target.forge("unknown", 10)
     wait_for(lambda: target.unknown() == before + 10, "foreign adverts to be counted")
     assert target.counted() == refused and target.is_as_it_was()
+
+
+def test_a_router_with_other_addresses_is_named(target):
+    """As keepalived does from 2.3.3 on: its adverts count, and the operator hears of it."""
+    target.forge("other_addresses")
+    at = f"{target.lab.front4}.3"
+    said = f"{at} advertises other addresses than are configured here"
+    if target.state == "MASTER":  # a backup hears its true master a moment later, whose list is right
+        wait_for(lambda: [peer["other_addresses"] for peer in target.speaker.show()["peers"] if peer["address"] == at] == [True], "show vrrp --json to tell")
+        assert f"VI_1: {said}" in target.lab.run("lb1", *target.speaker.cli("show", "vrrp")).stdout
+    wait_for(lambda: said in target.speaker.text(), "the log to tell")
+    assert target.is_as_it_was()
 
 
 def test_adverts_that_are_sent_back_change_nothing(target):

@@ -82,6 +82,10 @@ std::vector<std::string> remarks(const VrrpInstanceReport& instance) {
   }
   if (instance.send_errors > 0)
     lines.push_back(fmt::format("{} adverts could not be sent", count_text(instance.send_errors)));
+  for (const config::VrrpPeer& peer : instance.peers) {
+    if (peer.other_addresses)
+      lines.push_back(fmt::format("{} advertises other addresses than are configured here", peer.address));
+  }
   for (const config::VrrpRefusal& refusal : instance.refusals) {
     if (refusal.packets == 0) continue;
     lines.push_back(fmt::format("{} adverts were refused ({}): {}", count_text(refusal.packets),

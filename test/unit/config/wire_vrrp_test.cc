@@ -32,7 +32,7 @@ VrrpReport example_report() {
   instance.addresses = {"192.0.2.10/24 dev lan", "192.0.2.11/32 dev lan"};
   instance.addresses_missing = {"192.0.2.11/32 dev lan"};
   instance.troubles = {{"script", "script \"chk\" exits with 1", -20}, {"link", "lan is down", 0}};
-  instance.peers = {{"192.0.2.2", 90, 1'000, 17, 250, "plain"}};
+  instance.peers = {{"192.0.2.2", 90, 1'000, 17, 250, "plain", true}};
   instance.adverts_sent = 1;
   instance.adverts_received = 2;
   instance.send_errors = 3;
@@ -69,6 +69,7 @@ TEST(VrrpWire, ReportComesOutAsItWentIn) {
   EXPECT_EQ(instance.effective_priority, 80);
   EXPECT_EQ(instance.troubles.at(0).weight, -20);
   EXPECT_EQ(instance.peers.at(0).last_ms_ago, 250U);
+  EXPECT_TRUE(instance.peers.at(0).other_addresses);
   EXPECT_EQ(instance.refusals.at(0).packets, 13U);
   EXPECT_EQ(report->unknown_vrid, 99U);
 }

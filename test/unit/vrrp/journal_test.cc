@@ -94,6 +94,14 @@ TEST(Journal, CountsWhatItHeldBack) {
   EXPECT_TRUE(said[0].ends_with(" (17 of them since the last such line)")) << said[0];
 }
 
+TEST(Journal, NamesWhoHasOtherAddresses) {
+  SpeakerNote note;
+  note.kind = Kind::other_addresses;
+  note.peer = *base::IpAddress::parse("10.99.0.9");
+  EXPECT_EQ(lines(note), Lines{"(VI_1) 10.99.0.9 advertises other addresses than are configured here: give "
+                               "both routers the same ones"});
+}
+
 using Commands = std::vector<std::vector<std::string>>;
 
 TEST(Notifier, RunsTheStatesOwnCommandThenNotifyWithKeepalivedsArguments) {

@@ -123,6 +123,16 @@ TEST(Roster, DismissesWhatIsGone) {
   EXPECT_EQ(plan->to_kernel.instances.size(), 1U);
 }
 
+TEST(Roster, TellsWhatItDoesAndNothingOfNothing) {
+  Roster roster;
+  EXPECT_EQ(told_of(*roster.replace({instance("a", 1), instance("b", 2)})), "VRRP instances: 2 new");
+  EXPECT_EQ(told_of(*roster.replace({instance("a", 1), instance("b", 2)})), "");
+  auto changed = instance("a", 1);
+  changed.priority = 50;
+  EXPECT_EQ(told_of(*roster.replace({changed, instance("c", 3), instance("d", 4)})),
+            "VRRP instances: 1 changed, 2 new, 1 stopped");
+}
+
 TEST(Roster, TakesKeepalivesDefaultsOver) {
   auto what = instance("a", 1);
   what.announce.delay = std::chrono::seconds(7);
