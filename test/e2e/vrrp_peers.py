@@ -90,13 +90,19 @@ class Speaker:
 
 
 class Sluice(Speaker):
+    """`prefix`: words that run its program."""
+
     kind = "sluice"
+
+    def __init__(self, lab, node, vrrp, prefix=()):
+        super().__init__(lab, node, vrrp)
+        self.prefix = prefix
 
     def start(self):
         config = {"ports": balancer.ports_for(self.lab), "services": [], "vrrp": [{"track_dataplane": False, **self.vrrp}]}
         path = self.directory / "sluice.json"
         path.write_text(json.dumps(config, indent=2))
-        self.process = self.lab.start(self.node, BUILD / "vrrp" / "sluice-vrrp", "--config", path, "--runtime-dir", self.directory, log=self.log)
+        self.process = self.lab.start(self.node, *self.prefix, BUILD / "vrrp" / "sluice-vrrp", "--config", path, "--runtime-dir", self.directory, log=self.log)
         wait_for(lambda: self.process.poll() is not None or (self.directory / "vrrp.sock").exists(), "sluice-vrrp to serve its socket")
         if self.process.poll() is not None:
             raise LabError(f"sluice-vrrp ended: {self.text()}")
