@@ -4,6 +4,7 @@
             lb1      lb2   each: sluice run (dp, cp, vrrp); VIP .10 on one of them
 """
 
+import re
 import time
 
 from oracle import Slack
@@ -53,6 +54,18 @@ class Pair:
 
     def flows(self):
         return backends.ask_http(self.lab, self.lab.vip4, 1)[1] == 0
+
+    def log_disorder(self):
+        """Lines about addresses that stand before the state that they follow from."""
+        wrong = []
+        for host in self.hosts:
+            state = ""
+            for what in re.findall(r"\(VI_1\) (Entering \w+ STATE|setting VIPs|removing VIPs|stopped)", self.lab.read(host.sluice.log)):
+                if not what.endswith("VIPs"):
+                    state = what
+                elif (what == "setting VIPs") != (state == "Entering MASTER STATE"):
+                    wrong.append((host.node, state, what))
+        return wrong
 
     def told(self):
         return f"shown: {[host.vrrp() for host in self.hosts]}"

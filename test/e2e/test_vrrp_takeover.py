@@ -45,6 +45,7 @@ def test_takes_over_in_the_protocols_time(make_pair, device, advert):
     measure(pair, one.stop, moved, pair.skew(80), "sluice is stopped")
     measure(pair, one.start, pair.is_settled, 0, "sluice is started")
     measure(pair, lambda: one.kill("sluice-dp"), moved, pair.skew(80), "its data plane is killed")
+    assert pair.log_disorder() == []
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -122,9 +122,13 @@ class Balancer:
     # --- processes ---------------------------------------------------------------------------------------------------
 
     def child(self, program):
-        """Process id of sluice-dp or sluice-cp; None while there is none."""
+        """Process id of sluice-dp, sluice-cp or sluice-vrrp; None while there is none."""
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for pid in children.read_text().split():
+        try:
+            pids = children.read_text().split()
+        except OSError:  # sluice run itself has ended
+            return None
+        for pid in pids:
             try:
                 name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
                 dead = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"

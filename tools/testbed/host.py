@@ -71,7 +71,10 @@ class Host:
 
     def children(self):
         pid = self.sluice.process.pid
-        return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        try:
+            return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except OSError:  # it has ended
+            return []
 
     def kill(self, program):
         self.sluice.kill_child(program)
