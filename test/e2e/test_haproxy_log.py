@@ -11,7 +11,7 @@ from collections import defaultdict
 
 import pytest
 
-from conftest import LabError, wait_for
+from conftest import PYTHON, STORM, LabError, wait_for
 from oracle import Haproxy, Screen, lines_of_sluice, state_changes
 
 CHECK = {"type": "tcp", "interval": "200ms", "rise": 2, "fall": 2}
@@ -26,7 +26,7 @@ class Pair:
         self.agent, self.page = lab.state / "agent", lab.state / "page"
         self.behave()
         for server in ("s1", "s2", "s3"):
-            site.listen(server, "echo", "80,81,82,83,84")
+            site.listen(server, "echo", "80,81,82,83,84,89")
         site.listen("s1", "say", 7000, self.agent)
         site.listen("s1", "answer", 8080, self.page)
         backups = site.service("backups", port=82, check=CHECK)
@@ -36,7 +36,14 @@ class Pair:
         agent["servers"][0]["agent"] = {"port": 7000, "interval": "200ms"}
         observed = site.service("observed", port=88, numbers=[1], retries=0, check={**CHECK, "interval": "1s", "down_interval": "200ms", "port": 80})
         observed["servers"][0].update(observe="layer4", error_limit=3, on_error="mark-down")
+        small = {"server_port": 89, "check": CHECK, "timeouts": {"queue": "5m"}}
+        queued = site.service("queued", port=89, numbers=[1, 2], **small)
+        tied = site.service("tied", port=90, numbers=[1, 2], balance="source", **small)
+        tied["servers"][1]["backup"] = True
+        for server in queued["servers"] + tied["servers"]:
+            server["maxconn"] = 1
         services = [
+            queued, tied,
             site.service("checked", port=80, numbers=[1, 2], check=CHECK),
             site.service("bare", port=87, server_port=80, numbers=[1], check={**CHECK, "type": "tcp-check"}),
             site.service("operated", port=81, numbers=[2, 3], check=CHECK),
@@ -136,6 +143,39 @@ def test_open_connections_are_counted(pair):
     pair.expect("web1 accepts", checked=1)
     for client in clients:
         client.communicate("close\n", timeout=20)
+
+
+def waiting(pair, service):
+    """How many connections wait for a place: at haproxy, at sluice."""
+    theirs = sum(int(row["qcur"] or 0) for (proxy, name), row in pair.haproxy.stat().items() if proxy == service and name != "FRONTEND")
+    ours, = (row["queue"]["waiting"] for row in pair.site.sluice.show("queue") if row["name"] == service)
+    return theirs, ours
+
+
+def crowds(pair, service, port, number, places):
+    """As many clients at both programs; those who find a place keep it until they are told to leave."""
+    clients = [pair.site.lab.start("client", PYTHON, STORM, "crowd", address, port, number, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+               for address in (pair.haproxy.address, pair.site.lab.vip4)]
+    wait_for(lambda: waiting(pair, service) == (number - places,) * 2, f"the others to wait at {service}")
+    return clients
+
+
+def test_those_who_wait_are_counted(pair):
+    first, second, _ = pair.screens
+    second.set("refuse", ports=[89])
+    pair.expect("web2 refuses", queued=1, tied=1)
+    clients = crowds(pair, "queued", 89, 4, places=1)
+    second.set("accept")
+    pair.expect("web2 accepts, and has a place", queued=1, tied=1)
+    assert "1 sessions requeued" in pair.told(pair.haproxy.lines, ["queued"])["queued"][-1]
+    clients += crowds(pair, "tied", 90, 4, places=1)
+    first.set("refuse", ports=[89])
+    pair.expect("web1 refuses", queued=1, tied=1)
+    assert "1 sessions active, 3 requeued" in pair.told(pair.haproxy.lines, ["tied"])["tied"][-1]
+    first.set("accept")
+    pair.expect("web1 accepts, its place being taken", queued=1, tied=1)
+    for client in clients:
+        assert client.communicate("leave\n", timeout=60)[0].strip() == "served 4"
 
 
 def test_observed_connections(pair):
