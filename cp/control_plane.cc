@@ -70,17 +70,20 @@ asio::awaitable<void> reload_on_hangup(asio::signal_set& hangups, Reload& reload
 /// Coroutines end with it, however run() ends: while all that they refer to is still there.
 class EndOfCoroutines {
  public:
-  EndOfCoroutines(IoLoop& io, SideThread& side) : io_(io), side_(side) {}
+  EndOfCoroutines(IoLoop& io, SideThread& duties, SideThread& views)
+      : io_(io), duties_(duties), views_(views) {}
   EndOfCoroutines(const EndOfCoroutines&) = delete;
   EndOfCoroutines& operator=(const EndOfCoroutines&) = delete;
   ~EndOfCoroutines() {
-    side_.end();
+    duties_.end();
+    views_.end();
     io_.abandon();
   }
 
  private:
   IoLoop& io_;
-  SideThread& side_;
+  SideThread& duties_;
+  SideThread& views_;
 };
 
 /// What the data plane and a state file know comes before what checks find: none begins earlier.
@@ -113,13 +116,13 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     if (!lookers) return lookers.error();
 
     Controller controller(std::move(config), std::chrono::steady_clock::now());
-    SideThread side;
-    DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller, side);
+    SideThread duties, views;
+    DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller, duties, views);
     LogWriter log(io.get_executor(), controller, link);
     DpWatch watch(io.get_executor(), controller, link);
     HealthChecks checks(io.get_executor(), controller);
     checks.adopt(*std::move(prepared));
-    StateKeeper keeper(io.get_executor(), controller, side, runtime_dir / "state.json");
+    StateKeeper keeper(io.get_executor(), controller, duties, runtime_dir / "state.json");
     Reload reload(controller, link, config_name, runtime_dir,
                   [&](PreparedChecks prepared) { checks.adopt(std::move(prepared)); });
     Waiting waiting(io.get_executor(), controller, link);
@@ -138,10 +141,11 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     process.config_file = config_name;
     process.pid = static_cast<std::uint64_t>(::getpid());
     Reports reports(io.get_executor(), controller, link);
-    Requests requests(controller, link, reload, keeper, reports, side, checks.lateness(), std::move(process));
+    Requests requests(controller, link, reload, keeper, reports, views, checks.lateness(),
+                      std::move(process));
 
     {
-      const EndOfCoroutines end(io, side);
+      const EndOfCoroutines end(io, duties, views);
       asio::co_spawn(io, link.run(), rethrow);
       asio::co_spawn(io, log.run(), rethrow);
       asio::co_spawn(io, keeper.run(), rethrow);

@@ -88,7 +88,7 @@ asio::awaitable<void> LogWriter::run() {
     if (link_.connected() && !request.only->empty()) {
       // Should it take longer, the numbers of the moment are better than none.
       static_cast<void>(co_await link_.caught_up(kTakenOver));
-      auto answer = co_await link_.report(kLoadAnswer, std::move(request));
+      auto answer = co_await link_.report(DpLink::For::duty, kLoadAnswer, std::move(request));
       if (answer) report = std::move(*answer);
     }
     const std::optional<Loads> loads = report ? std::optional<Loads>(*report) : std::nullopt;

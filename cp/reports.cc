@@ -16,7 +16,7 @@ constexpr auto kAnswer = 2s;
 
 asio::awaitable<Reports::PicturePtr> Reports::fresh(bool with_report) const {
   auto picture = std::make_shared<Picture>();
-  if (with_report) picture->report = co_await link_.report(kAnswer);
+  if (with_report) picture->report = co_await link_.report(DpLink::For::view, kAnswer);
   picture->controller = controller_.copy();
   co_return picture;
 }

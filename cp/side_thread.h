@@ -11,9 +11,9 @@
 
 namespace sluice::cp {
 
-/// A second thread, for what takes long and needs nothing but its own values: reading and writing JSON of
-/// thousands of servers, which would hold up the checks for as long. One piece of work after the other.
-/// Thread: the io_context's one.
+/// A thread beside the control plane's one, for what takes long and needs nothing but its own values: reading
+/// and writing JSON of thousands of servers, which would hold up the checks for as long. One piece of work
+/// after the other. Thread: the io_context's one.
 class SideThread {
  public:
   /// Returns what `work()` does. Pre: `work` owns all that it reads and writes, or has it as const that

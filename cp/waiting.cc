@@ -159,7 +159,7 @@ asio::awaitable<void> Waiting::look(TimePoint since) {
   const Guard guard(*this);  // also when the one who looks is cancelled
   config::ReportRequest request;
   request.only.emplace(waited_for_.begin(), waited_for_.end());
-  auto report = co_await link_.report(kReportAnswer, std::move(request));
+  auto report = co_await link_.report(DpLink::For::view, kReportAnswer, std::move(request));
   looked_ = now;
   if (report) {
     report_ = *std::move(report);
