@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "config/diff.h"
 #include "config/parse.h"
+#include "cp/turn.h"
 
 namespace sluice::cp {
 namespace {
@@ -33,9 +34,8 @@ asio::awaitable<Outcome> Reload::run() {
   if (under_way_) {
     co_return Outcome(base::Error{base::ErrorCode::exists, "a reload is under way already: try again"});
   }
-  under_way_ = true;
+  const Turn turn(under_way_);
   auto outcome = co_await attempt();
-  under_way_ = false;
   if (!outcome) base::log::error("the configuration was not reloaded: {}", outcome.error().message);
   co_return outcome;
 }
