@@ -1,28 +1,22 @@
 """Each change of a server's state is told in HAProxy's words.
 
-    sluice, haproxy (test/e2e/oracle.py) -- s1, s2, s3: the same things happen to both at the same time, and what they
-    logged, service by service, must be the same text. Only the duration of a check may differ.
+    sluice, haproxy (test/e2e/pair.py) -- s1, s2, s3
 """
 
-import re
 import subprocess
-import time
-from collections import defaultdict
 
 import pytest
 
-from conftest import PYTHON, STORM, LabError, wait_for
-from oracle import Haproxy, Screen, lines_of_sluice, state_changes
+from conftest import PYTHON, STORM, wait_for
+from pair import Pair
 
 CHECK = {"type": "tcp", "interval": "200ms", "rise": 2, "fall": 2}
 PONG = {"type": "tcp-check", "steps": [{"send": "PING\r\n\r\n"}, {"expect": {"string": "PONG"}}]}
 
 
-class Pair:
-    """Both programs, and the same services in both."""
-
+class ThreeServers(Pair):
     def __init__(self, site):
-        self.site, lab = site, site.lab
+        lab = site.lab
         self.agent, self.page = lab.state / "agent", lab.state / "page"
         self.behave()
         for server in ("s1", "s2", "s3"):
@@ -42,7 +36,7 @@ class Pair:
         tied["servers"][1]["backup"] = True
         for server in queued["servers"] + tied["servers"]:
             server["maxconn"] = 1
-        services = [
+        super().__init__(site, [
             queued, tied,
             site.service("checked", port=80, numbers=[1, 2], check=CHECK),
             site.service("bare", port=87, server_port=80, numbers=[1], check={**CHECK, "type": "tcp-check"}),
@@ -51,62 +45,16 @@ class Pair:
             backups, agent, observed,
             site.service("http", port=85, server_port=8080, numbers=[1], check={**CHECK, "type": "http"}),
             site.service("script", port=86, server_port=8080, numbers=[1], check={**CHECK, **PONG}),
-        ]
-        self.screens = [Screen(lab, f"s{number}") for number in (1, 2, 3)]
-        self.haproxy = Haproxy(lab, services).start()
-        site.balance(*services)
+        ])
 
     def behave(self):
         self.agent.write_text("up ready 100%\n")
         self.page.write_text("HTTP/1.0 200 OK\r\n\r\nPONG")
 
-    def settle(self):
-        """Everything is as it should be, and nothing that was told until now counts."""
-        self.behave()
-        for screen in self.screens:
-            screen.set("accept")
-        up = ("UP", "no check")
-        wait_for(lambda: all(row["status"] in up for (_, server), row in self.haproxy.stat().items() if server.startswith("web")),
-                 "haproxy's servers to be up")
-        wait_for(lambda: all(row["status"] in up for row in self.site.sluice.show("servers")), "sluice's servers to be up")
-        self.start, self.expected = time.time(), defaultdict(int)
-
-    def told(self, lines, services):
-        """service → what was said about it so far."""
-        # The connection whose failure is the last straw is over for sluice; HAProxy still counts it.
-        own = (r"check duration: \d+ms", r"(?<=unsuccessful connection\"\. )(.*) \d+ sessions active")
-        texts = [re.sub(own[1], r"\1 N sessions active", re.sub(own[0], "check duration: Nms", line.text))
-                 for line in state_changes(lines) if line.when >= self.start]
-        return {name: [text for text in texts if re.search(rf"(Server {name}/|backend {name} )", text)] for name in services}
-
-    def expect(self, event, **lines):
-        """After an event both must have told the same, in so many more lines about each of these services."""
-        for service, number in lines.items():
-            self.expected[service] += number
-
-        def same():
-            theirs, ours = self.told(self.haproxy.lines, lines), self.told(lines_of_sluice(self.site), lines)
-            return ours == theirs and all(len(theirs[name]) == self.expected[name] for name in lines)
-
-        try:
-            wait_for(same, "the same lines", seconds=6)
-        except LabError:
-            theirs, ours = self.told(self.haproxy.lines, lines), self.told(lines_of_sluice(self.site), lines)
-            for name in lines:
-                assert ours[name] == theirs[name], f"after: {event}"
-                assert len(theirs[name]) == self.expected[name], f"after: {event}: {theirs[name]}"
-
-    def operate(self, server, kind, word, lines):
-        """An operator's command to both: kind "state", "health" or "agent"."""
-        self.haproxy.do(f"set server {server} {kind} {word}")
-        words = {"state": ("server", word), "health": ("health", word), "agent": ("health", f"agent-{word}")}[kind]
-        self.site.sluice.cli(*words, server, "--runtime-dir", self.site.sluice.runtime)
-        self.expect(f"{server} {kind} {word}", **{server.split("/")[0]: lines})
-
 
 @pytest.fixture(scope="module")
 def shared_pair(make_shared_site):
-    return Pair(make_shared_site())
+    return ThreeServers(make_shared_site())
 
 
 @pytest.fixture
