@@ -344,6 +344,10 @@ TEST_F(BackupTest, SessionsOfBackupServersEndWhenAnActiveOneComesBack) {
   EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 2, 2)) << "at each time";
   act("b", config::ServerAction::ready);
   EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 3, 3)) << "of each such server";
+  act("a", config::ServerAction::drain);
+  act("b", config::ServerAction::drain);
+  act("a", config::ServerAction::ready);
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 3, 3)) << "that leaves a drain was not down";
 }
 
 TEST_F(BackupTest, SessionsOfBackupServersEndAgainAfterAReloadTookOutTheServerThatEndedThem) {
