@@ -7,11 +7,14 @@ import subprocess
 
 import pytest
 
-from conftest import PYTHON, STORM, wait_for
+from conftest import PYTHON, STORM, LabError, wait_for
 from pair import Pair
 
 CHECK = {"type": "tcp", "interval": "200ms", "rise": 2, "fall": 2}
 PONG = {"type": "tcp-check", "steps": [{"send": "PING\r\n\r\n"}, {"expect": {"string": "PONG"}}]}
+# What an agent's answer makes of a server's weight and maxconn; what is not here leaves them.
+VALUES = {"25% maxconn:30": ("10", "30"), "100% up": ("40", "30"), "50%": ("20", "30"),
+          "maxconn:11,30%": ("12", "11"), "maxconn:50\t100% up": ("40", "50")}
 
 
 class ThreeServers(Pair):
@@ -27,7 +30,7 @@ class ThreeServers(Pair):
         for server in backups["servers"][1:]:
             server["backup"] = True
         agent = site.service("agent", port=83, numbers=[1, 2])
-        agent["servers"][0]["agent"] = {"port": 7000, "interval": "200ms"}
+        agent["servers"][0].update(weight=40, maxconn=50, agent={"port": 7000, "interval": "200ms"})
         observed = site.service("observed", port=88, numbers=[1], retries=0, check={**CHECK, "interval": "1s", "down_interval": "200ms", "port": 80})
         observed["servers"][0].update(observe="layer4", error_limit=3, on_error="mark-down")
         small = {"server_port": 89, "check": CHECK, "timeouts": {"queue": "5m"}}
@@ -184,11 +187,20 @@ def test_operators_view_of_health(pair):
 
 def test_agent(pair):
     answers = [("down", 1), ("up", 1), ("fail #out of order", 1), ("up", 1), ("stopped", 1), ("up ready", 1), ("drain", 1),
-               ("ready", 1), ("maint", 1), ("ready", 1), ("weight:25% maxconn:30", 0), ("100% up", 0), ("nonsense", 0),
-               ("50%", 0), ("down", 1), ("up", 1)]
+               ("ready", 1), ("maint", 1), ("ready", 1), ("25% maxconn:30", 0), ("100% up", 0), ("nonsense", 0),
+               ("50%", 0), ("maxconn:11,30%", 0), ("stopped #for a while", 1), ("maxconn:50\t100% up", 1), ("down", 1),
+               ("up", 1)]
+    values = "40", "50"
     for answer, lines in answers:
         pair.agent.write_text(answer + "\n")
         pair.expect(f"agent says {answer}", agent=lines)
+        values = VALUES.get(answer, values)
+        try:
+            wait_for(lambda: pair.shown("agent/web1", "uweight", "user_weight") == (values[0],) * 2
+                     and pair.shown("agent/web1", "slim", "user_maxconn") == (values[1],) * 2, "weight and maxconn", seconds=8)
+        except LabError:
+            raise AssertionError(f"after {answer}: {values} is wanted of haproxy and sluice, there are "
+                                 f"{pair.shown('agent/web1', 'uweight', 'user_weight')}, {pair.shown('agent/web1', 'slim', 'user_maxconn')}") from None
     pair.operate("agent/web1", "agent", "down", 2)  # the agent brings it back
     pair.operate("agent/web1", "agent", "up", 0)
 
