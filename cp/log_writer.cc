@@ -42,7 +42,8 @@ class Loads {
     if (found == servers_.end()) return {};
     const config::ServerReport& server = *found->second;
     // Since then its connections may have been ended, and its queue is empty.
-    if (server.turn.generation > line.before) return {server.turn.sessions, server.turn.requeued, 0};
+    if (server.transition.generation > line.before)
+      return {server.transition.sessions, server.transition.requeued, 0};
     return {server.counters.connections_current, 0, server.queue.waiting};
   }
 

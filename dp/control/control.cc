@@ -110,7 +110,7 @@ base::Result<void> Control::recompile(const config::ForwardingState& state) {
   Load& load = *workers_.front()->state().load;
   const std::vector<std::uint16_t> fresh = ledger_.follow(compiler_);
   for (const std::uint16_t slot : fresh) load.forget(slot);
-  turns_.note(before.get(), *tables_, fresh, load, state.generation);
+  transitions_.note(before.get(), *tables_, fresh, load, state.generation);
   (void)hard_stop_.overdue(compiler_, std::nullopt, base::steady_ms());  // notes who drains from now on
   std::vector<base::IpAddress> servers;
   for (const auto* slot : compiler_.servers()) {

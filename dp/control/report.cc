@@ -96,7 +96,7 @@ std::vector<config::ServiceReport> services(const Control& control, const Wanted
                                 .counters = tally.traffic,
                                 .handshakes = tally.handshakes,
                                 .queue = tally.queue,
-                                .turn = control.turns().of(slot)};
+                                .transition = control.transitions().of(slot)};
     report.queue.oldest_ms = oldest_ms(control, queue_of_server(slot));
     for (const std::uint16_t pool : holder->pools) {
       for (std::size_t w = 0; w < control.workers().size(); ++w) {

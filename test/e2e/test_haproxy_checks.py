@@ -1,6 +1,6 @@
 """Whatever a check finds is told in HAProxy's words, by every kind of check that HAProxy has, too.
 
-    sluice, haproxy (test/e2e/pair.py) -- s1: test/e2e/peer.py's `act`, a port for each service
+    sluice, haproxy (test/e2e/side_by_side.py) -- s1: test/e2e/peer.py's `act`, a port for each service
 """
 
 import itertools
@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from pair import Pair
+from side_by_side import Pair
 
 # One failure is enough, and what has failed is asked again soon. Nothing that should be in time fails to be.
 CHECK = {"interval": "1s", "down_interval": "200ms", "rise": 1, "fall": 1}

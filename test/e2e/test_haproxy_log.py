@@ -1,6 +1,6 @@
 """Each change of a server's state is told in HAProxy's words.
 
-    sluice, haproxy (test/e2e/pair.py) -- s1, s2, s3
+    sluice, haproxy (test/e2e/side_by_side.py) -- s1, s2, s3
 """
 
 import subprocess
@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from conftest import PYTHON, STORM, LabError, wait_for
-from pair import Pair
+from side_by_side import Pair
 
 CHECK = {"type": "tcp", "interval": "200ms", "rise": 2, "fall": 2}
 PONG = {"type": "tcp-check", "steps": [{"send": "PING\r\n\r\n"}, {"expect": {"string": "PONG"}}]}

@@ -1,7 +1,7 @@
 """What real connections, marks and words from outside make of a server is told, and done, as by HAProxy.
 
     client --+-- sluice (VIP)  --+-- s1, s2
-             +-- haproxy       --+         test/e2e/pair.py
+             +-- haproxy       --+         test/e2e/side_by_side.py
 """
 
 import subprocess
@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import LabError, wait_for
-from pair import Pair
+from side_by_side import Pair
 
 CHECK = {"type": "tcp", "interval": "200ms", "rise": 1, "fall": 1}
 # A check that is not seen while the test runs, not even once, unless something makes haste.

@@ -353,18 +353,18 @@ TYPED_TEST(Queue, IsCountedWhenItsServerLeaves) {
   while (b.flows() < 2) (void)knock<F>(b, n++);
   for (const unsigned end = n + 10; n < end; ++n) EXPECT_EQ(knock<F>(b, n).verdict, Verdict::hold);
   const std::uint16_t s0 = b.server_slot("web", "s0"), s1 = b.server_slot("web", "s1");
-  EXPECT_EQ(b.turns().of(s0), config::Turn{}) << "it was there from the beginning";
+  EXPECT_EQ(b.transitions().of(s0), config::Transition{}) << "it was there from the beginning";
   const std::uint32_t waited = b.load().servers[s0].waiting.taken();
   ASSERT_GT(waited, 0U);
   auto less = service;
   less.servers[0].weight = 0;
   b.configure({less});
-  const config::Turn left{.generation = b.snapshot().generation, .sessions = 1, .requeued = waited};
-  EXPECT_EQ(b.turns().of(s0), left);
-  EXPECT_EQ(b.turns().of(s1), config::Turn{});
+  const config::Transition left{.generation = b.snapshot().generation, .sessions = 1, .requeued = waited};
+  EXPECT_EQ(b.transitions().of(s0), left);
+  EXPECT_EQ(b.transitions().of(s1), config::Transition{});
   less.servers[1].maxconn = 2;
   b.configure({less});
-  EXPECT_EQ(b.turns().of(s0), left) << "another change";
+  EXPECT_EQ(b.transitions().of(s0), left) << "another change";
 }
 
 TYPED_TEST(Queue, IsCountedWhenAServerJoinsAsFarAsThereIsRoom) {
@@ -390,10 +390,10 @@ TYPED_TEST(Queue, IsCountedWhenAServerJoinsAsFarAsThereIsRoom) {
     b.configure({service});
     std::array<std::uint64_t, 2> requeued{};
     for (const char* name : {"s1", "s2"}) {
-      const config::Turn turn = b.turns().of(b.server_slot("web", name));
-      EXPECT_EQ(turn.generation, b.snapshot().generation);
-      EXPECT_EQ(turn.sessions, 0U);
-      requeued[name[1] - '1'] = turn.requeued;
+      const config::Transition transition = b.transitions().of(b.server_slot("web", name));
+      EXPECT_EQ(transition.generation, b.snapshot().generation);
+      EXPECT_EQ(transition.sessions, 0U);
+      requeued[name[1] - '1'] = transition.requeued;
     }
     EXPECT_EQ(requeued, c.requeued);
     EXPECT_EQ(b.load().open.taken(), 1 + c.requeued[0] + c.requeued[1]) << "as many as did go";

@@ -1,4 +1,4 @@
-#include "dp/control/turns.h"
+#include "dp/control/transitions.h"
 
 #include <algorithm>
 #include <limits>
@@ -14,12 +14,12 @@ std::uint32_t room_in(const Places& places, std::uint32_t limit) noexcept {
 
 }  // namespace
 
-void Turns::note(const ServiceTables* before, const ServiceTables& after,
-                 std::span<const std::uint16_t> fresh, const Load& load, std::uint64_t generation) {
-  turns_.resize(after.servers.size());
+void Transitions::note(const ServiceTables* before, const ServiceTables& after,
+                       std::span<const std::uint16_t> fresh, const Load& load, std::uint64_t generation) {
+  transitions_.resize(after.servers.size());
   std::vector<bool> is_fresh(after.servers.size());
   for (const std::uint16_t slot : fresh) {
-    turns_[slot] = {};
+    transitions_[slot] = {};
     is_fresh[slot] = true;
   }
   if (before == nullptr) return;
@@ -30,8 +30,8 @@ void Turns::note(const ServiceTables* before, const ServiceTables& after,
     const Server& server = after.servers[slot];
     if (is_fresh[slot] || server.usable == before->servers[slot].usable) continue;
     const ServerLoad& its = load.servers[slot];
-    config::Turn& turn = turns_[slot];
-    turn = {.generation = generation, .sessions = its.open.taken(), .requeued = its.waiting.taken()};
+    config::Transition& transition = transitions_[slot];
+    transition = {.generation = generation, .sessions = its.open.taken(), .requeued = its.waiting.taken()};
     if (!server.usable) continue;
     const ServiceLoad& service = load.services[server.service];
     std::uint32_t& taken = spoken_for[server.service];
@@ -41,7 +41,7 @@ void Turns::note(const ServiceTables* before, const ServiceTables& after,
         {waiting, room, room_in(its.open, server.maxconn), service_room - std::min(taken, service_room)});
     taken += moves;
     room -= moves;
-    turn.requeued = moves;
+    transition.requeued = moves;
   }
 }
 
