@@ -83,6 +83,12 @@ void fields(auto& v, Like<QueueCounters> auto& queue) {
   v.optional("timed_out", queue.timed_out);
 }
 
+void fields(auto& v, Like<Transition> auto& transition) {
+  v.optional("generation", transition.generation);
+  v.optional("sessions", transition.sessions);
+  v.optional("requeued", transition.requeued);
+}
+
 void fields(auto& v, Like<FailureReport> auto& failure) {
   v.required("service", failure.service);
   v.required("server", failure.server);
@@ -104,6 +110,7 @@ void fields(auto& v, Like<ServerReport> auto& server) {
   v.optional("counters", server.counters);
   v.optional("handshakes", server.handshakes);
   v.optional("queue", server.queue);
+  v.optional("transition", server.transition);
 }
 
 void fields(auto& v, Like<ServiceReport> auto& service) {

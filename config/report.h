@@ -40,6 +40,16 @@ struct QueueCounters {
   friend bool operator==(const QueueCounters&, const QueueCounters&) = default;
 };
 
+/// What stood at a server when it last began or ceased to get new connections.
+struct Transition {
+  std::uint64_t generation = 0;  ///< of the forwarding state that said so; 0: it has not happened
+  std::uint64_t sessions = 0;    ///< open connections
+  /// Connections that waited and went elsewhere for it: from the server's queue into its service's, or from
+  /// that to the server, as far as there was room.
+  std::uint64_t requeued = 0;
+  friend bool operator==(const Transition&, const Transition&) = default;
+};
+
 struct ServerReport {
   std::string name;
   base::Endpoint endpoint;
@@ -52,6 +62,7 @@ struct ServerReport {
   TrafficCounters counters;
   HandshakeCounters handshakes{};
   QueueCounters queue{};  ///< of connections that wait for this very server
+  Transition transition{};
 };
 
 struct ServiceReport {

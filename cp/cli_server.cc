@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <sys/socket.h>
@@ -33,7 +34,7 @@ using namespace std::chrono_literals;
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kReplyTaken = CliServer::kIdle;
 
-/// What all clients of a socket share; lives as long as run().
+/// What all clients of a socket share; lives as long as any of them.
 struct Shared {
   Requests& requests;
   Waiting& waiting;
@@ -88,7 +89,7 @@ asio::awaitable<std::optional<std::string>> wait_for(config::WaitRequest request
                     : config::encode_error_reply(outcome.error().message);
 }
 
-asio::awaitable<void> serve(Local::socket socket, Shared& shared) {
+asio::awaitable<void> serve(Local::socket socket, std::shared_ptr<Shared> shared) {
   const std::string peer = peer_of(socket);
   LineSocket lines(std::move(socket), CliServer::kMaxRequest);
   for (;;) {
@@ -109,11 +110,11 @@ asio::awaitable<void> serve(Local::socket socket, Shared& shared) {
     }
     std::string reply;
     if (auto* wait = std::get_if<config::WaitRequest>(&*request)) {
-      auto waited = co_await wait_for(std::move(*wait), lines, shared);
+      auto waited = co_await wait_for(std::move(*wait), lines, *shared);
       if (!waited) co_return;
       reply = *std::move(waited);
     } else {
-      reply = co_await shared.requests.answer(*std::move(request), shared.access, peer);
+      reply = co_await shared->requests.answer(*std::move(request), shared->access, peer);
     }
     const auto written = co_await lines.write_line(std::move(reply), kReplyTaken);
     if (!written) co_return;
@@ -140,11 +141,11 @@ CliServer::~CliServer() {
 }
 
 asio::awaitable<void> CliServer::run(Requests& requests, Waiting& waiting) {
-  Shared shared{requests, waiting, access_};
+  const std::shared_ptr<Shared> shared(new Shared{requests, waiting, access_});
   const auto executor = co_await asio::this_coro::executor;
   asio::steady_timer pause(executor);
   for (;;) {
-    if (shared.clients >= kMaxClients) {
+    if (shared->clients >= kMaxClients) {
       // Crowded: the others wait in the kernel's queue; idle ones leave after kIdle.
       pause.expires_after(50ms);
       co_await pause.async_wait(kAsTuple);
@@ -157,9 +158,9 @@ asio::awaitable<void> CliServer::run(Requests& requests, Waiting& waiting) {
       co_await pause.async_wait(kAsTuple);
       continue;
     }
-    ++shared.clients;
-    asio::co_spawn(executor, serve(std::move(socket), shared), [&shared](std::exception_ptr error) {
-      --shared.clients;
+    ++shared->clients;
+    asio::co_spawn(executor, serve(std::move(socket), shared), [shared](std::exception_ptr error) {
+      --shared->clients;
       if (error) base::log::error("a request could not be answered: {}", what_of(error));
     });
   }

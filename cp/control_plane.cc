@@ -9,7 +9,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -22,6 +21,7 @@
 #include "cp/dp_link.h"
 #include "cp/dp_watch.h"
 #include "cp/health_checks.h"
+#include "cp/io_loop.h"
 #include "cp/log_writer.h"
 #include "cp/reload.h"
 #include "cp/reports.h"
@@ -67,6 +67,25 @@ asio::awaitable<void> reload_on_hangup(asio::signal_set& hangups, Reload& reload
   }
 }
 
+/// Coroutines end with it, however run() ends: while all that they refer to is still there.
+class EndOfCoroutines {
+ public:
+  EndOfCoroutines(IoLoop& io, SideThread& duties, SideThread& views)
+      : io_(io), duties_(duties), views_(views) {}
+  EndOfCoroutines(const EndOfCoroutines&) = delete;
+  EndOfCoroutines& operator=(const EndOfCoroutines&) = delete;
+  ~EndOfCoroutines() {
+    duties_.end();
+    views_.end();
+    io_.abandon();
+  }
+
+ private:
+  IoLoop& io_;
+  SideThread& duties_;
+  SideThread& views_;
+};
+
 /// What the data plane and a state file know comes before what checks find: none begins earlier.
 asio::awaitable<void> check_once_met(DpLink& link, HealthChecks& checks) {
   co_await link.met();
@@ -81,7 +100,7 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     raise_descriptor_limit();
     auto prepared = prepare_checks(config);
     if (!prepared) return prepared.error();
-    asio::io_context io(1);
+    IoLoop io;
     const std::size_t services = config.services.size();
     const std::size_t servers = count_servers(config);
 
@@ -97,13 +116,13 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     if (!lookers) return lookers.error();
 
     Controller controller(std::move(config), std::chrono::steady_clock::now());
-    SideThread side;
-    DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller, side);
+    SideThread duties, views;
+    DpLink link(io.get_executor(), runtime_dir / "dp.sock", controller, duties, views);
     LogWriter log(io.get_executor(), controller, link);
     DpWatch watch(io.get_executor(), controller, link);
     HealthChecks checks(io.get_executor(), controller);
     checks.adopt(*std::move(prepared));
-    StateKeeper keeper(io.get_executor(), controller, side, runtime_dir / "state.json");
+    StateKeeper keeper(io.get_executor(), controller, duties, runtime_dir / "state.json");
     Reload reload(controller, link, config_name, runtime_dir,
                   [&](PreparedChecks prepared) { checks.adopt(std::move(prepared)); });
     Waiting waiting(io.get_executor(), controller, link);
@@ -122,25 +141,28 @@ base::Result<void> run_control_plane(config::Config config, const std::string& c
     process.config_file = config_name;
     process.pid = static_cast<std::uint64_t>(::getpid());
     Reports reports(io.get_executor(), controller, link);
-    Requests requests(controller, link, reload, keeper, reports, side, checks.lateness(), std::move(process));
+    Requests requests(controller, link, reload, keeper, reports, views, checks.lateness(),
+                      std::move(process));
 
-    asio::co_spawn(io, link.run(), rethrow);
-    asio::co_spawn(io, log.run(), rethrow);
-    asio::co_spawn(io, keeper.run(), rethrow);
-    asio::co_spawn(io, watch.watch_failures(), rethrow);
-    asio::co_spawn(io, watch.watch_generation(), rethrow);
-    asio::co_spawn(io, go_on_with_slow_starts(ticks, controller), rethrow);
-    asio::co_spawn(io, reload_on_hangup(hangups, reload), rethrow);
-    asio::co_spawn(io, cli->run(requests, waiting), rethrow);
-    asio::co_spawn(io, lookers->run(requests, waiting), rethrow);
-    asio::co_spawn(io, check_once_met(link, checks), rethrow);
+    {
+      const EndOfCoroutines end(io, duties, views);
+      asio::co_spawn(io, link.run(), rethrow);
+      asio::co_spawn(io, log.run(), rethrow);
+      asio::co_spawn(io, keeper.run(), rethrow);
+      asio::co_spawn(io, watch.watch_failures(), rethrow);
+      asio::co_spawn(io, watch.watch_generation(), rethrow);
+      asio::co_spawn(io, go_on_with_slow_starts(ticks, controller), rethrow);
+      asio::co_spawn(io, reload_on_hangup(hangups, reload), rethrow);
+      asio::co_spawn(io, cli->run(requests, waiting), rethrow);
+      asio::co_spawn(io, lookers->run(requests, waiting), rethrow);
+      asio::co_spawn(io, check_once_met(link, checks), rethrow);
 
-    base::log::info("{} services, {} servers; listening on {}", services, servers,
-                    (runtime_dir / "cp.sock").string());
-    ::sd_notifyf(0, "READY=1\nSTATUS=%zu services, %zu servers", services, servers);
-    io.run();
+      base::log::info("{} services, {} servers; listening on {}", services, servers,
+                      (runtime_dir / "cp.sock").string());
+      ::sd_notifyf(0, "READY=1\nSTATUS=%zu services, %zu servers", services, servers);
+      io.run();
+    }
     log.flush();
-    side.finish();
     keeper.save_at_end();
     ::sd_notify(0, "STOPPING=1");
     base::log::info("stopping");

@@ -16,9 +16,13 @@ bool goes_by_connections(const config::Server& server) noexcept {
   return server.observe != config::Observe::none && server.check.type != config::CheckType::none;
 }
 
-/// Whether the backup servers' connections end when it comes up.
-bool ends_backups(const config::Server& server) noexcept {
-  return server.on_marked_up == config::OnMarkedUp::shutdown_backup_sessions && !server.backup;
+/// Whether the backup servers' connections end with these changes: it has come back, not only left a drain.
+bool ends_backups(const ServerState& server, const StateChanges& changes) noexcept {
+  const bool wanted = server.config().on_marked_up == config::OnMarkedUp::shutdown_backup_sessions;
+  if (!wanted || server.config().backup || !server.is_usable()) return false;
+  return std::ranges::any_of(changes, [](const StateChange& change) {
+    return change.kind == StateChange::Kind::came_up || change.kind == StateChange::Kind::leaves_maintenance;
+  });
 }
 
 /// May be given connections when no server is usable (fail_open): only the operator's word holds it back.
@@ -102,11 +106,10 @@ void Controller::change(Place place, Act act) {
   const Usable before = service.usable;
   const auto shared_before = shared_part(service);
   recount(service, server, was_usable, was_eligible);
-  for (const StateChange& each : changes)
-    log_.push_back(line_of(each, names.name, server.config(), service.usable));
-  if (before != Usable{} && service.usable == Usable{}) log_.push_back(no_server_line(names.name));
+  for (const StateChange& each : changes) tell(line_of(each, names.name, server.config(), service.usable));
+  if (before != Usable{} && service.usable == Usable{}) tell(no_server_line(names.name));
 
-  if (ends_backups(server.config()) && !was_usable && server.is_usable()) end_backups(service);
+  if (ends_backups(server, changes)) end_backups(service);
   if (server.next_tick()) {
     ramping_.insert(server.id());
   } else {
@@ -117,6 +120,11 @@ void Controller::change(Place place, Act act) {
     return;
   }
   for (std::size_t i = 0; i < service.servers.size(); ++i) settle({place.service, i});
+}
+
+void Controller::tell(LogLine line) {
+  line.before = desired_.generation;
+  log_.push_back(std::move(line));
 }
 
 void Controller::record_check(ServerId id, const CheckResult& result, TimePoint now) {
@@ -266,10 +274,10 @@ void Controller::replace(config::Config config, TimePoint now) {
     count(state);
     for (std::size_t i = 0; i < changes.size(); ++i) {
       for (const StateChange& each : changes[i])
-        log_.push_back(line_of(each, service.name, service.servers[i], state.usable));
+        tell(line_of(each, service.name, service.servers[i], state.usable));
     }
     if (kept == nullptr) continue;
-    if (kept->usable != Usable{} && state.usable == Usable{}) log_.push_back(no_server_line(service.name));
+    if (kept->usable != Usable{} && state.usable == Usable{}) tell(no_server_line(service.name));
   }
   index();
   settle_all();

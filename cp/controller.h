@@ -130,6 +130,7 @@ class Controller {
   /// Runs `act` on a server and takes in what comes of it.
   template <typename Act>
   void change(Place place, Act act);
+  void tell(LogLine line);
   static void count(ServiceState& service) noexcept;
   /// The same after a change of one server, whose former standing is told.
   static void recount(ServiceState& service, const ServerState& server, bool was_usable,

@@ -27,10 +27,11 @@ constexpr auto kAnswer = 10s;
 }  // namespace
 
 DpLink::DpLink(const asio::any_io_executor& executor, std::filesystem::path socket_path,
-               Controller& controller, SideThread& side)
+               Controller& controller, SideThread& duties, SideThread& views)
     : socket_path_(std::move(socket_path)),
       controller_(controller),
-      side_(side),
+      duties_(duties),
+      views_(views),
       wake_(executor, asio::steady_timer::time_point::max()),
       pause_(executor),
       met_(executor, asio::steady_timer::time_point::max()),
@@ -179,7 +180,7 @@ asio::awaitable<base::Result<base::Result<std::uint64_t>>> DpLink::apply(LineSoc
   auto encode = [apply = config::DpRequest(config::ApplyRequest{std::move(state)})] {
     return config::encode_request(apply);
   };
-  std::string request = co_await side_.run(std::move(encode));
+  std::string request = co_await duties_.run(std::move(encode));
   const auto sent = co_await socket.write_line(std::move(request), kAnswer);
   if (!sent) co_return Outcome(sent.error());
   const auto line = co_await socket.read_line(kAnswer);
@@ -217,16 +218,16 @@ void DpLink::set_trouble(std::string sentence) {
 }
 
 template <typename T>
-asio::awaitable<base::Result<T>> DpLink::query(config::DpRequest request, Decoder<T> decode,
+asio::awaitable<base::Result<T>> DpLink::query(For whom, config::DpRequest request, Decoder<T> decode,
                                                std::chrono::milliseconds timeout) const {
   std::string text = config::encode_request(request);
-  const auto line = co_await ask(socket_path_, std::move(text), timeout);
+  auto line = co_await ask(socket_path_, std::move(text), timeout);
   if (!line) {
     co_return base::Error{line.error().code, fmt::format("the data plane (sluice-dp) does not answer: {}",
                                                          line.error().message)};
   }
-  auto read = [decode, text = *line] { return decode(text); };
-  auto value = co_await side_.run(std::move(read));
+  auto read = [decode, answer = *std::move(line)] { return decode(answer); };
+  auto value = co_await (whom == For::duty ? duties_ : views_).run(std::move(read));
   if (!value) {
     co_return base::Error{value.error().code,
                           fmt::format("the data plane (sluice-dp) answered: {}", value.error().message)};
@@ -234,25 +235,27 @@ asio::awaitable<base::Result<T>> DpLink::query(config::DpRequest request, Decode
   co_return value;
 }
 
-asio::awaitable<base::Result<config::DataplaneReport>> DpLink::report(std::chrono::milliseconds timeout,
+asio::awaitable<base::Result<config::DataplaneReport>> DpLink::report(For whom,
+                                                                      std::chrono::milliseconds timeout,
                                                                       config::ReportRequest request) const {
-  return query<config::DataplaneReport>(std::move(request), &config::decode_report_reply, timeout);
+  return query<config::DataplaneReport>(whom, std::move(request), &config::decode_report_reply, timeout);
 }
 
 asio::awaitable<base::Result<config::FlowList>> DpLink::flows(const config::FlowFilter& filter,
                                                               std::chrono::milliseconds timeout) const {
-  return query<config::FlowList>(config::FlowsRequest{filter}, &config::decode_flows_reply, timeout);
+  return query<config::FlowList>(For::view, config::FlowsRequest{filter}, &config::decode_flows_reply,
+                                 timeout);
 }
 
 asio::awaitable<base::Result<std::vector<config::FailureReport>>> DpLink::failures(
     std::chrono::milliseconds timeout) const {
-  return query<std::vector<config::FailureReport>>(config::FailuresRequest{}, &config::decode_failures_reply,
-                                                   timeout);
+  return query<std::vector<config::FailureReport>>(For::duty, config::FailuresRequest{},
+                                                   &config::decode_failures_reply, timeout);
 }
 
 asio::awaitable<base::Result<std::uint64_t>> DpLink::kill(const config::FlowFilter& filter,
                                                           std::chrono::milliseconds timeout) const {
-  return query<std::uint64_t>(config::KillRequest{filter}, &config::decode_kill_reply, timeout);
+  return query<std::uint64_t>(For::duty, config::KillRequest{filter}, &config::decode_kill_reply, timeout);
 }
 
 }  // namespace sluice::cp

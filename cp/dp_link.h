@@ -24,13 +24,16 @@ namespace sluice::cp {
 /// One connection carries the state: on connecting it asks what runs there, lets the controller reconcile,
 /// then sends the desired state whenever it is not the acknowledged one. However many changes come while an
 /// acknowledgement is awaited, one request follows with the latest. A lost connection is tried again every 50
-/// ms. Queries go over connections of their own: a long list of flows holds up no change. Thread: the
-/// io_context's one. Long lines are put together and
-/// read on the side thread. Controller and side thread must outlive the link.
+/// ms. Queries go over connections of their own: a long list of flows holds up no change. Long lines are put
+/// together and read on side threads: on one what the control plane itself needs, on the other what is but
+/// looked at. Thread: the io_context's one. Controller and side threads must outlive the link.
 class DpLink {
  public:
+  /// Who wants an answer.
+  enum class For : std::uint8_t { duty, view };
+
   DpLink(const boost::asio::any_io_executor& executor, std::filesystem::path socket_path,
-         Controller& controller, SideThread& side);
+         Controller& controller, SideThread& duties, SideThread& views);
 
   /// Runs until the io_context stops.
   boost::asio::awaitable<void> run();
@@ -53,9 +56,10 @@ class DpLink {
   /// sentence with which it refused. One at a time.
   boost::asio::awaitable<base::Result<bool>> change_config(config::Config config);
 
-  /// Asks the data plane. Error: a sentence that says that it does not answer, and why.
+  /// Asks the data plane. Error: a sentence that says that it does not answer, and why. Lists of flows are a
+  /// view; failures and kill are duties.
   boost::asio::awaitable<base::Result<config::DataplaneReport>> report(
-      std::chrono::milliseconds timeout, config::ReportRequest request = {}) const;
+      For whom, std::chrono::milliseconds timeout, config::ReportRequest request = {}) const;
   boost::asio::awaitable<base::Result<config::FlowList>> flows(const config::FlowFilter& filter,
                                                                std::chrono::milliseconds timeout) const;
   boost::asio::awaitable<base::Result<std::vector<config::FailureReport>>> failures(
@@ -77,7 +81,7 @@ class DpLink {
   template <typename T>
   using Decoder = base::Result<T> (*)(std::string_view);
   template <typename T>
-  boost::asio::awaitable<base::Result<T>> query(config::DpRequest request, Decoder<T> decode,
+  boost::asio::awaitable<base::Result<T>> query(For whom, config::DpRequest request, Decoder<T> decode,
                                                 std::chrono::milliseconds timeout) const;
   /// Serves one connection until it fails; returns why.
   boost::asio::awaitable<base::Error> serve(LineSocket socket);
@@ -97,7 +101,8 @@ class DpLink {
 
   std::filesystem::path socket_path_;
   Controller& controller_;
-  SideThread& side_;
+  SideThread& duties_;
+  SideThread& views_;
   boost::asio::steady_timer wake_;   ///< cancelled by wake(); never expires by itself
   boost::asio::steady_timer pause_;  ///< between attempts
   boost::asio::steady_timer met_;    ///< cancelled by set_met(); never expires by itself

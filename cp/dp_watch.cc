@@ -36,7 +36,7 @@ asio::awaitable<void> DpWatch::watch_generation() {
     config::ReportRequest nothing;  // but the generation
     nothing.only.emplace();
     const std::uint64_t given = controller_.acknowledged();
-    const auto report = co_await link_.report(kAnswer, std::move(nothing));
+    const auto report = co_await link_.report(DpLink::For::duty, kAnswer, std::move(nothing));
     // What was given meanwhile makes the answer worthless.
     if (report && given == controller_.acknowledged() && controller_.in_step())
       link_.verify(report->generation);

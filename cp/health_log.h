@@ -33,6 +33,7 @@ struct LogLine {
   enum class Ending : std::uint8_t { none, left, online };
   Urgency urgency = Urgency::notice;
   std::string service, server;  ///< whose Load it is; server is empty in the line of a service
+  std::uint64_t before = 0;     ///< the desired generation until then: the change is in a later one
   std::string text;
   Ending ending = Ending::none;
 

@@ -20,6 +20,7 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
+constexpr auto kTakenOver = 500ms;
 constexpr auto kLoadAnswer = 500ms;
 /// Lines whose numbers are asked for with one request.
 constexpr std::size_t kAtOnce = 256;
@@ -31,18 +32,24 @@ class Loads {
     for (const config::ServiceReport& service : report.services) {
       for (const config::ServerReport& server : service.servers) {
         if (server.draining) continue;  // another server, of a configuration before
-        loads_[{service.name, server.name}] = {server.counters.connections_current, 0, server.queue.waiting};
+        servers_[{service.name, server.name}] = &server;
       }
     }
   }
   /// Zeros where the data plane does not have that server: no connection has it either.
   [[nodiscard]] Load of(const LogLine& line) const {
-    const auto found = loads_.find({line.service, line.server});
-    return found == loads_.end() ? Load{} : found->second;
+    const auto found = servers_.find({line.service, line.server});
+    if (found == servers_.end()) return {};
+    const config::ServerReport& server = *found->second;
+    // Since then its connections may have been ended, and its queue is empty.
+    if (server.transition.generation > line.before)
+      return {server.transition.sessions, server.transition.requeued, 0};
+    return {server.counters.connections_current, 0, server.queue.waiting};
   }
 
  private:
-  std::map<std::pair<std::string_view, std::string_view>, Load> loads_;  ///< names are the report's
+  /// Names and servers are the report's.
+  std::map<std::pair<std::string_view, std::string_view>, const config::ServerReport*> servers_;
 };
 
 /// Whose numbers the lines have.
@@ -80,7 +87,9 @@ asio::awaitable<void> LogWriter::run() {
     request.only = servers_of(std::span(pending_).subspan(first_, count));
     std::optional<config::DataplaneReport> report;
     if (link_.connected() && !request.only->empty()) {
-      auto answer = co_await link_.report(kLoadAnswer, std::move(request));
+      // Should it take longer, the numbers of the moment are better than none.
+      static_cast<void>(co_await link_.caught_up(kTakenOver));
+      auto answer = co_await link_.report(DpLink::For::duty, kLoadAnswer, std::move(request));
       if (answer) report = std::move(*answer);
     }
     const std::optional<Loads> loads = report ? std::optional<Loads>(*report) : std::nullopt;

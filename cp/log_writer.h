@@ -12,13 +12,13 @@
 
 namespace sluice::cp {
 
-/// Writes the controller's lines to the log, in order; asks the data plane for the numbers that only it
-/// knows of the servers concerned, of a few hundred at a time. A line waits for them for at most half a
-/// second, and goes without them then. Thread: the io_context's one. Controller and link must outlive the
-/// io_context's run.
+/// Writes the controller's lines to the log, in order, once the data plane runs what they tell of; asks it
+/// for the numbers that only it knows of the servers concerned, of a few hundred at a time. A line waits for
+/// at most a second, and goes without the numbers then. Thread: the io_context's one. Controller and link
+/// must outlive the io_context's run.
 class LogWriter {
  public:
-  LogWriter(const boost::asio::any_io_executor& executor, Controller& controller, const DpLink& link)
+  LogWriter(const boost::asio::any_io_executor& executor, Controller& controller, DpLink& link)
       : controller_(controller), link_(link), wake_(executor, boost::asio::steady_timer::time_point::max()) {}
 
   /// Runs until the io_context stops.
@@ -30,7 +30,7 @@ class LogWriter {
 
  private:
   Controller& controller_;
-  const DpLink& link_;
+  DpLink& link_;
   std::vector<LogLine> pending_;  ///< taken, not written yet; from first_ on
   std::size_t first_ = 0;
   boost::asio::steady_timer wake_;  ///< cancelled by wake(); never expires by itself

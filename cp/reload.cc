@@ -11,6 +11,7 @@
 #include "config/parse.h"
 #include "config/wire_vrrp.h"
 #include "cp/line_socket.h"
+#include "cp/turn.h"
 
 namespace sluice::cp {
 namespace {
@@ -44,13 +45,12 @@ asio::awaitable<Outcome> Reload::run() {
   if (under_way_) {
     co_return Outcome(base::Error{base::ErrorCode::exists, "a reload is under way already: try again"});
   }
-  under_way_ = true;
+  const Turn turn(under_way_);
   auto outcome = co_await attempt();
   if (std::exchange(vrrp_behind_, false)) {
     const std::string told = co_await tell_vrrp();
     add_note(*outcome, told);
   }
-  under_way_ = false;
   if (!outcome) base::log::error("the configuration was not reloaded: {}", outcome.error().message);
   co_return outcome;
 }

@@ -91,13 +91,13 @@ std::string wish_text(const config::ServerRequest& request) {
 }  // namespace
 
 Requests::Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper,
-                   Reports& reports, SideThread& side, const Lateness& lateness, ProcessView process)
+                   Reports& reports, SideThread& views, const Lateness& lateness, ProcessView process)
     : controller_(controller),
       link_(link),
       reload_(reload),
       keeper_(keeper),
       reports_(reports),
-      side_(side),
+      views_(views),
       lateness_(lateness),
       process_(std::move(process)),
       started_(std::chrono::steady_clock::now()) {}
@@ -146,7 +146,7 @@ asio::awaitable<std::string> Requests::show(config::ShowRequest request, Access 
     auto list = [flows, what = request.what] {
       return config::encode_show_reply(what, config::to_json(*flows));
     };
-    co_return co_await side_.run(std::move(list));
+    co_return co_await views_.run(std::move(list));
   }
   // Answered without a data plane, too: it is asked when something is wrong.
   ProcessView process = process_;
@@ -160,7 +160,7 @@ asio::awaitable<std::string> Requests::show(config::ShowRequest request, Access 
   auto view = [picture = std::move(picture), request = std::move(request), process = std::move(process)] {
     return config::encode_show_reply(request.what, view_json(request, *picture, process));
   };
-  co_return co_await side_.run(std::move(view));
+  co_return co_await views_.run(std::move(view));
 }
 
 asio::awaitable<std::string> Requests::change(config::ServerRequest request, std::string asker) {
@@ -203,7 +203,7 @@ asio::awaitable<std::string> Requests::kill(config::KillRequest request, std::st
   }
   const auto known = names_are_known(filter, controller_.config());
   if (!known) {
-    const auto report = co_await link_.report(kReportAnswer);
+    const auto report = co_await link_.report(DpLink::For::view, kReportAnswer);
     if (!report || !lives_on(filter, *report)) co_return config::encode_error_reply(known.error().message);
   }
   const auto killed = co_await link_.kill(filter, kFlowsAnswer);

@@ -22,7 +22,7 @@ enum class Access : std::uint8_t { admin, read_only };
 
 /// Answers the requests of cp.sock, all but "wait" (waiting.h): shows, does what the operator asks, reloads.
 ///
-/// Views of thousands of servers are put together on the side thread. Who may only look is shown a picture
+/// Views of thousands of servers are put together on a side thread. Who may only look is shown a picture
 /// that may be Reports::kRecent old.
 ///
 /// What an operator asked for is in the state file, and the data plane does it, before the reply says that it
@@ -33,7 +33,7 @@ class Requests {
  public:
   /// `process`: version, config_file, pid; the rest is filled in.
   Requests(Controller& controller, DpLink& link, Reload& reload, StateKeeper& keeper, Reports& reports,
-           SideThread& side, const Lateness& lateness, ProcessView process);
+           SideThread& views, const Lateness& lateness, ProcessView process);
 
   /// The reply line to one request; whatever fails is an error reply. `asker`: who stands in the log for what
   /// is changed, e.g. "uid 0". Pre: it is not "wait".
@@ -50,7 +50,7 @@ class Requests {
   Reload& reload_;
   StateKeeper& keeper_;
   Reports& reports_;
-  SideThread& side_;
+  SideThread& views_;
   const Lateness& lateness_;
   ProcessView process_;
   TimePoint started_;

@@ -275,7 +275,6 @@ void ServerState::begin(TimePoint now) {
 
 void ServerState::mark_down(TimePoint now) {
   operation_ = Operation::stopped;
-  marked_down_ = true;
   if (server_.on_marked_down == config::OnMarkedDown::shutdown_sessions) end_sessions();
   last_change_ = now;
   ++times_down_;
@@ -283,7 +282,6 @@ void ServerState::mark_down(TimePoint now) {
 }
 
 void ServerState::mark_up(TimePoint now) {
-  marked_down_ = false;
   downtime_ += std::chrono::duration_cast<std::chrono::milliseconds>(now - last_change_);
 }
 
@@ -349,7 +347,7 @@ ServerMemory ServerState::memory(Moment now) const {
   memory.operation = operation_;
   memory.maintenance = maintenance_;
   memory.drained = drained_;
-  memory.marked_down = marked_down_;
+  memory.shutdowns = shutdowns_;
   memory.checked = check_.enabled();
   memory.health = static_cast<std::uint32_t>(check_.value());
   memory.agent = static_cast<std::uint32_t>(agent_.value());
@@ -377,6 +375,7 @@ void ServerState::remember(const ServerMemory& memory, bool with_health, Moment 
   drained_ = memory.drained;
   maintenance_ = memory.configured_disabled == server_.disabled ? memory.maintenance : server_.disabled;
   times_down_ = memory.times_down;
+  shutdowns_ = shutdowns_before_ = memory.shutdowns;
   downtime_ = std::chrono::milliseconds(memory.downtime_ms);
   if (!with_health) {
     operation_ = Operation::running;
@@ -389,7 +388,6 @@ void ServerState::remember(const ServerMemory& memory, bool with_health, Moment 
     // Where only that agent held it down, nothing else would ever bring it up.
     const bool held_by_nothing = memory.operation == Operation::stopped && agent_is_gone && check_.permits();
     operation_ = held_by_nothing ? Operation::running : memory.operation;
-    marked_down_ = memory.marked_down;
     last_change_ = steady_of(memory.last_change);
   }
   settle_memory(memory.checked, memory.maintenance);
@@ -410,7 +408,6 @@ void ServerState::settle_memory(bool was_checked, bool was_in_maintenance) noexc
     if (check_.enabled() && check_.value() >= check_.rise() && agent_.permits()) check_.set_zero();
   } else {
     if (!check_.permits()) check_.set_rise();
-    marked_down_ = false;
   }
 }
 

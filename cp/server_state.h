@@ -62,10 +62,10 @@ struct ServerMemory {
   Operation operation = Operation::running;
   bool maintenance = false;
   bool drained = false;
-  bool marked_down = false;
-  bool checked = false;      ///< it had a health check
-  std::uint32_t health = 0;  ///< Health::value() of the check
-  std::uint32_t agent = 0;   ///< and of the agent
+  std::uint32_t shutdowns = 0;  ///< ServerState::shutdowns()
+  bool checked = false;         ///< it had a health check
+  std::uint32_t health = 0;     ///< Health::value() of the check
+  std::uint32_t agent = 0;      ///< and of the agent
   std::uint64_t failed_checks = 0;
   std::uint64_t times_down = 0;
   std::uint64_t downtime_ms = 0;
@@ -151,13 +151,14 @@ class ServerState {
   [[nodiscard]] bool is_usable() const noexcept {
     return is_up() && !maintenance_ && !drained_ && effective_weight_ > 0;
   }
-  /// It is stopped, and was not so from the start: `on_marked_down` applies.
-  [[nodiscard]] bool was_marked_down() const noexcept { return marked_down_; }
   /// How often its connections were to be ended: marked down, or by end_sessions().
   [[nodiscard]] std::uint32_t shutdowns() const noexcept { return shutdowns_; }
   void end_sessions() noexcept { ++shutdowns_; }
-  /// `before` times were not counted here.
-  void count_from(std::uint32_t before) noexcept { shutdowns_ += before; }
+  /// The data plane was told `told` times by processes before this one, which may not have come to know of
+  /// all of them. Once at most.
+  void count_from(std::uint32_t told) noexcept {
+    if (told > shutdowns_before_) shutdowns_ += told - shutdowns_before_;
+  }
   /// HAProxy's words: "UP", "DOWN", "UP 1/3" (going down), "DOWN 1/2" (going up), "NOLB", "NOLB n/m",
   /// "DRAIN", "DRAIN n/m", "DRAIN (agent)", "MAINT", "DOWN (agent)", "no check".
   [[nodiscard]] std::string status() const;
@@ -224,8 +225,8 @@ class ServerState {
   Operation operation_ = Operation::running;
   bool maintenance_ = false;
   bool drained_ = false;
-  bool marked_down_ = false;
   std::uint32_t shutdowns_ = 0;
+  std::uint32_t shutdowns_before_ = 0;  ///< of them: remembered
   bool hurry_ = false;
   std::optional<std::uint32_t> weight_override_, maxconn_override_;
   std::uint32_t effective_weight_ = 0;

@@ -11,9 +11,9 @@
 
 namespace sluice::cp {
 
-/// A second thread, for what takes long and needs nothing but its own values: reading and writing JSON of
-/// thousands of servers, which would hold up the checks for as long. One piece of work after the other.
-/// Destroyed after what runs has ended; what waits is dropped. Thread: the io_context's one.
+/// A thread beside the control plane's one, for what takes long and needs nothing but its own values: reading
+/// and writing JSON of thousands of servers, which would hold up the checks for as long. One piece of work
+/// after the other. Thread: the io_context's one.
 class SideThread {
  public:
   /// Returns what `work()` does. Pre: `work` owns all that it reads and writes, or has it as const that
@@ -26,14 +26,15 @@ class SideThread {
       co_return std::optional<Result>(work());
     };
     std::optional<Result> result =
-        co_await boost::asio::co_spawn(pool_, std::move(there), boost::asio::use_awaitable);
+        co_await boost::asio::co_spawn(*pool_, std::move(there), boost::asio::use_awaitable);
     co_return *std::move(result);
   }
-  /// Returns when all that was asked for has ended; nothing may be asked for afterwards.
-  void finish() { pool_.join(); }
+  /// Returns when what runs has ended; what waits is dropped, and who waits for it destroyed. Nothing may be
+  /// asked for afterwards.
+  void end() { pool_.reset(); }
 
  private:
-  boost::asio::thread_pool pool_{1};
+  std::optional<boost::asio::thread_pool> pool_{std::in_place, 1};
 };
 
 }  // namespace sluice::cp

@@ -32,7 +32,7 @@ Json::Value tree_of(const SavedServer& server) {
   }
   tree["maintenance"] = memory.maintenance;
   tree["drained"] = memory.drained;
-  tree["marked_down"] = memory.marked_down;
+  tree["shutdowns"] = Json::UInt{memory.shutdowns};
   tree["checked"] = memory.checked;
   tree["health"] = Json::UInt{memory.health};
   tree["agent"] = Json::UInt{memory.agent};
@@ -111,7 +111,7 @@ std::string take_server(const Json::Value& tree, SavedServer& server) {
   from.take("operation", operation);
   from.take("maintenance", memory.maintenance);
   from.take("drained", memory.drained);
-  from.take("marked_down", memory.marked_down);
+  from.take("shutdowns", memory.shutdowns);
   from.take("checked", memory.checked);
   from.take("health", memory.health);
   from.take("agent", memory.agent);

@@ -37,7 +37,7 @@ class StateKeeper {
   void wake() { wake_.cancel(); }
   /// Returns when the file says what is known now, or cannot be written.
   boost::asio::awaitable<void> save();
-  /// The same for the end of the process. Pre: the side thread has finished.
+  /// The same for the end of the process. Pre: the side thread has ended.
   void save_at_end();
 
  private:

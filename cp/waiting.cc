@@ -11,6 +11,7 @@
 
 #include "config/duration.h"
 #include "cp/known_names.h"
+#include "cp/turn.h"
 
 namespace sluice::cp {
 namespace {
@@ -146,20 +147,10 @@ asio::awaitable<void> Waiting::look(TimePoint since) {
   while (looking_) co_await looked_at_.async_wait(kAsTuple);
   const TimePoint now = std::chrono::steady_clock::now();
   if (looked_ >= since && now - looked_ < kLook) co_return;
-  struct Guard {
-    explicit Guard(Waiting& waiting) : waiting_(waiting) { waiting_.looking_ = true; }
-    Guard(const Guard&) = delete;
-    Guard& operator=(const Guard&) = delete;
-    ~Guard() {
-      waiting_.looking_ = false;
-      waiting_.looked_at_.cancel();
-    }
-    Waiting& waiting_;
-  };
-  const Guard guard(*this);  // also when the one who looks is cancelled
+  const Turn turn(looking_, &looked_at_);
   config::ReportRequest request;
   request.only.emplace(waited_for_.begin(), waited_for_.end());
-  auto report = co_await link_.report(kReportAnswer, std::move(request));
+  auto report = co_await link_.report(DpLink::For::view, kReportAnswer, std::move(request));
   looked_ = now;
   if (report) {
     report_ = *std::move(report);

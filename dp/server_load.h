@@ -55,7 +55,8 @@ struct alignas(kCacheLine) ServerLoad {
   std::atomic<std::uint32_t> failures_in_row{0};
   std::atomic<Failure> last_failure{Failure::none};
   std::atomic<std::uint32_t> answered_at{0};  ///< tick at which a SYN was answered last
-  std::atomic<std::uint16_t> holder{0};       ///< counts the servers that have had the slot
+  /// Rises when what came before is no evidence any more: at answers, and when another server gets the slot.
+  std::atomic<std::uint16_t> era{0};
 };
 static_assert(sizeof(ServerLoad) == kCacheLine);
 
@@ -83,7 +84,7 @@ struct Load {
   void forget(std::uint16_t server) noexcept {
     servers[server].failures_in_row.store(0, std::memory_order_relaxed);
     servers[server].last_failure.store(Failure::none, std::memory_order_relaxed);
-    servers[server].holder.fetch_add(1, std::memory_order_relaxed);
+    servers[server].era.fetch_add(1, std::memory_order_relaxed);
   }
   /// A connection that was over goes on after all.
   void take(std::uint16_t service, std::uint16_t server) noexcept {

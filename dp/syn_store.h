@@ -56,10 +56,10 @@ inline constexpr SynQueue kReadyQueue = 2 * kMaxServices + kMaxServers;
 
 enum class SynState : std::uint8_t { free, loose, bound, queued };
 
-/// A server that did not answer a SYN: its slot, and ServerLoad::holder as it was.
+/// A server that did not answer a SYN: its slot, and ServerLoad::era as it was.
 struct SilentServer {
   std::uint16_t server = kNoIndex;
-  std::uint16_t holder = 0;
+  std::uint16_t era = 0;
 };
 
 struct StoredSyn {

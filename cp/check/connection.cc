@@ -167,6 +167,9 @@ asio::awaitable<error_code> CheckConnection::read_some(std::string& received, st
     std::tie(error, count) = co_await socket_.async_read_some(buffer, kAsTuple);
   }
   received.resize(before + count);
+  // Many servers end a TLS connection without telling: to HAProxy's checks, too, that is an end like any
+  // other.
+  if (error == ssl::error::stream_truncated) error = asio::error::eof;
   co_return error;
 }
 

@@ -43,7 +43,8 @@ class CheckConnection {
   boost::asio::awaitable<CheckResult> start_tls(boost::asio::ssl::context& context, std::string name);
 
   boost::asio::awaitable<boost::system::error_code> write(std::string_view bytes);
-  /// Appends what came, at least one byte, at most up to `limit` bytes in all. Pre: received.size() < limit.
+  /// Appends what came, at least one byte, at most up to `limit` bytes in all. Error eof: the peer
+  /// ended the connection, TLS or not, in whatever way. Pre: received.size() < limit.
   boost::asio::awaitable<boost::system::error_code> read_some(std::string& received, std::size_t limit);
   /// Lets `time` pass.
   boost::asio::awaitable<void> pause(std::chrono::milliseconds time);

@@ -74,7 +74,7 @@ asio::awaitable<CheckResult> ask(const CheckTarget& target, CheckConnection& con
     error = co_await connection.read_some(piece, kPiece);
     answer.feed(piece);
     // An end in the middle of a body is taken as its end, as HAProxy does; a broken connection is not.
-    if (error == asio::error::eof || error == asio::ssl::error::stream_truncated) answer.finish();
+    if (error == asio::error::eof) answer.finish();
     if (answer.state() == State::invalid) co_return invalid({});
     if (answer.state() == State::head) continue;
     if (!judged && !is_wanted(answer.status(), target.check.http))

@@ -20,22 +20,15 @@ using Match = config::Expect::Match;
 /// Most of an answer that is looked at, as in HAProxy.
 constexpr std::size_t kAnswerLimit = 16'384;
 
-/// Bytes as HAProxy's texts have them: what is printable as it is, the rest as \xHH.
-std::string dumped(std::string_view bytes) {
-  std::string text;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f && c != '\\') {
-      text += c;
-    } else {
-      text += fmt::format("\\x{:02X}", byte);
-    }
-  }
-  return text;
+/// The bytes that HAProxy's texts have of a pattern: those before the first zero.
+std::string_view up_to_zero(std::string_view bytes) {
+  return bytes.substr(0, bytes.find('\0'));
 }
 
-std::string comment_of(const CheckStep& step) {
-  return step.comment.empty() ? std::string() : fmt::format(" comment: '{}'", step.comment);
+/// HAProxy has a comment in quotes behind the place of a failure, and without behind what an answer was
+/// called.
+std::string comment_of(const CheckStep& step, std::string_view quote) {
+  return step.comment.empty() ? std::string() : fmt::format(" comment: {1}{0}{1}", step.comment, quote);
 }
 
 std::string what_of(const CheckStep& step) {
@@ -47,7 +40,7 @@ std::string what_of(const CheckStep& step) {
   }
   switch (step.expect.match) {
     case Match::string: return fmt::format("(expect string '{}')", step.expect.pattern);
-    case Match::binary: return fmt::format("(expect binary '{}')", dumped(step.expect.pattern));
+    case Match::binary: return fmt::format("(expect binary '{}')", up_to_zero(step.expect.pattern));
     case Match::regex: break;
   }
   return "(expect regex)";
@@ -55,7 +48,7 @@ std::string what_of(const CheckStep& step) {
 
 /// Where in the script something happened; follows the system's words, or stands alone. `number`: from 1.
 std::string place_of(const CheckStep& step, std::size_t number) {
-  return fmt::format(" at step {} of tcp-check {}{}", number, what_of(step), comment_of(step));
+  return fmt::format(" at step {} of tcp-check {}{}", number, what_of(step), comment_of(step, "'"));
 }
 
 /// What an answer that was not right is called.
@@ -73,7 +66,7 @@ std::string mismatch_text(const CheckStep& step, std::size_t number, bool empty)
     text = fmt::format("TCPCHK {} content {} at step {}",
                        step.expect.negate ? "matched unwanted" : "did not match", std::move(pattern), number);
   }
-  return text + comment_of(step);
+  return text + comment_of(step, "");
 }
 
 /// The script's run: connection, what was received, and how far the server got.

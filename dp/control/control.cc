@@ -106,8 +106,11 @@ base::Result<void> Control::apply(config::ForwardingState state, std::function<v
 base::Result<void> Control::recompile(const config::ForwardingState& state) {
   auto tables = compiler_.compile(state, kernel_ports_);
   if (!tables) return std::move(tables).error();
-  tables_ = std::move(*tables);
-  for (const std::uint16_t slot : ledger_.follow(compiler_)) workers_.front()->state().load->forget(slot);
+  const auto before = std::exchange(tables_, std::move(*tables));
+  Load& load = *workers_.front()->state().load;
+  const std::vector<std::uint16_t> fresh = ledger_.follow(compiler_);
+  for (const std::uint16_t slot : fresh) load.forget(slot);
+  transitions_.note(before.get(), *tables_, fresh, load, state.generation);
   (void)hard_stop_.overdue(compiler_, std::nullopt, base::steady_ms());  // notes who drains from now on
   std::vector<base::IpAddress> servers;
   for (const auto* slot : compiler_.servers()) {

@@ -15,6 +15,7 @@
 #include "dp/control/publisher.h"
 #include "dp/control/server_ledger.h"
 #include "dp/control/service_compiler.h"
+#include "dp/control/transitions.h"
 #include "dp/kernel/kernel_mirror.h"
 #include "dp/kernel/kernel_sockets.h"
 #include "dp/kernel/next_hops.h"
@@ -57,6 +58,7 @@ class Control {
   // What reports are made of.
   [[nodiscard]] const ServiceCompiler& compiler() const noexcept { return compiler_; }
   [[nodiscard]] const ServerLedger& ledger() const noexcept { return ledger_; }
+  [[nodiscard]] const Transitions& transitions() const noexcept { return transitions_; }
   [[nodiscard]] const Snapshot& snapshot() const noexcept { return *publisher_.current(); }
   [[nodiscard]] const std::vector<Worker*>& workers() const noexcept { return workers_; }
   [[nodiscard]] const PortSet& ports() const noexcept { return ports_; }
@@ -101,6 +103,7 @@ class Control {
   KernelPorts kernel_ports_;
   ServiceCompiler compiler_;
   ServerLedger ledger_;
+  Transitions transitions_;
   config::ForwardingState state_;
   std::shared_ptr<const ServiceTables> tables_;
   std::vector<PendingAck> acks_;

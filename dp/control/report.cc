@@ -95,7 +95,8 @@ std::vector<config::ServiceReport> services(const Control& control, const Wanted
                                 .failures_in_row = failures_in_row(control, slot),
                                 .counters = tally.traffic,
                                 .handshakes = tally.handshakes,
-                                .queue = tally.queue};
+                                .queue = tally.queue,
+                                .transition = control.transitions().of(slot)};
     report.queue.oldest_ms = oldest_ms(control, queue_of_server(slot));
     for (const std::uint16_t pool : holder->pools) {
       for (std::size_t w = 0; w < control.workers().size(); ++w) {

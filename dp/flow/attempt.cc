@@ -38,7 +38,7 @@ void blame_silent(const FlowDetail& detail, std::uint16_t answering, WorkerState
   StoredSyn& syn = worker.syns.at(detail.syn);
   for (const SilentServer& silent : std::span(syn.silent).first(syn.silent_count)) {
     ServerLoad& load = worker.load->servers[silent.server];
-    if (silent.server == answering || silent.holder != load.holder.load(std::memory_order_relaxed)) continue;
+    if (silent.server == answering || silent.era != load.era.load(std::memory_order_relaxed)) continue;
     blame(load, Failure::unanswered);
   }
   syn.silent_count = 0;
@@ -53,7 +53,7 @@ void mind_silence(std::uint16_t server, const FlowDetail& detail, const Service&
   if (detail.syn == kNoIndex) return;
   StoredSyn& syn = worker.syns.at(detail.syn);
   if (syn.altered || syn.silent_count == syn.silent.size()) return;
-  syn.silent[syn.silent_count++] = {server, load.holder.load(std::memory_order_relaxed)};
+  syn.silent[syn.silent_count++] = {server, load.era.load(std::memory_order_relaxed)};
 }
 
 /// Ends the flow of an attempt, and gives its SYN to the next. False: there is none.
@@ -93,6 +93,7 @@ void attempt_answered(const Flow<F>& flow, FlowDetail& detail, bool opens, Worke
   // The line is shared: written only where that changes something.
   if (load.answered_at.load(std::memory_order_relaxed) != now.ms) {
     load.answered_at.store(now.ms, std::memory_order_relaxed);
+    load.era.fetch_add(1, std::memory_order_relaxed);
   }
   if (load.failures_in_row.load(std::memory_order_relaxed) != 0) {
     load.failures_in_row.store(0, std::memory_order_relaxed);
@@ -115,7 +116,9 @@ bool attempt_failed(std::uint32_t number, Failure how, const Snapshot& snapshot,
     }
   }
   if (how == Failure::refused) blame_silent(detail, server, worker);
-  return try_again<F>(number, snapshot, worker, now);
+  if (try_again<F>(number, snapshot, worker, now)) return true;
+  if (how == Failure::refused) forget_syn(detail.syn, worker);  // after that nobody will be asked
+  return false;
 }
 
 template <Family F>

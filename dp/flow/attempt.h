@@ -13,9 +13,8 @@
 /// drop without a word (a TTL that ends behind us, an option that somebody minds), and whoever sends a few of
 /// these must not have healthy servers taken out of service. So silence counts only
 ///
-///  - if the server has answered nobody from the beginning of the attempt to its end: whom it answers, it
-///  lives
-///    for; what is dead answers nobody, and counts as fast as ever;
+///  - if the server has answered nobody since the attempt began: whom it answers, it lives for; what is dead
+///    answers nobody, and counts as fast as ever;
 ///  - and, where SYNs are tried at other servers, once one of these has answered (or refused) this very SYN:
 ///    then it was no SYN that cannot be answered, and those that were silent to it are at fault. A SYN that
 ///    nobody answers convicts nobody. One of which there is no copy (too long to be stored) neither.

@@ -5,7 +5,9 @@
              +-- haproxy      .4 /      both at the node `lb`; haproxy over its kernel, from an address of its own
 """
 
+import csv
 import datetime
+import io
 import re
 import socket
 import threading
@@ -22,6 +24,7 @@ SERVER_FLAGS = {"backup": "backup", "disabled": "disabled"}
 CHECK_KEYS = {"interval": "inter", "fast_interval": "fastinter", "down_interval": "downinter", "rise": "rise",
               "fall": "fall", "port": "port"}
 AGENT_KEYS = {"port": "agent-port", "interval": "agent-inter", "send": "agent-send", "address": "agent-addr"}
+TLS_KEYS = {"ca_file": "ca-file", "certificate_file": "crt", "sni": "check-sni"}
 TIMEOUTS = {"connect": "5s", "client": "1h", "server": "1h"}
 
 
@@ -42,6 +45,7 @@ def server_line(server, check):
     if check.get("type", "none") != "none":
         words.append("check")
         words += [word for key, name in CHECK_KEYS.items() if key in check for word in (name, str(check[key]))]
+        words += tls_words(check)
     if "agent" in server:
         words.append("agent-check")
         words += [word for key, name in AGENT_KEYS.items() if key in server["agent"]
@@ -49,23 +53,57 @@ def server_line(server, check):
     return " ".join(words)
 
 
+def tls_words(check):
+    """How a check that speaks TLS, all the time or in a step, is told whom to trust."""
+    in_steps = any((step.get("connect") or {}).get("tls") for step in check.get("steps", []))
+    if check["type"] not in ("https", "tls") and not in_steps:
+        return
+    if not in_steps:
+        yield "check-ssl"
+    yield from ("verify", "required" if check.get("verify", True) else "none")
+    for key, name in TLS_KEYS.items():
+        if key in check and not (in_steps and key == "sni"):
+            yield from (name, str(check[key]))
+
+
 def check_lines(check):
     """What HAProxy's backend says about checks of this type."""
-    if check.get("type") == "tcp-check":
+    kind = check.get("type")
+    if "timeout" in check:
+        yield f"timeout check {check['timeout']}"
+    if kind == "tcp-check":
         yield "option tcp-check"
-    if check.get("type") == "http":
+    if kind in ("http", "https"):
         yield "option httpchk"
         yield f"http-check send meth {check.get('method', 'GET')} uri {check.get('path', '/')}"
+    if "status" in check:
+        yield f"http-check expect status {check['status']}"
+    if "body" in check:
+        yield f"http-check expect {expectation(check['body'])}"
+    if kind == "external":
+        yield "option external-check"
+        yield f"external-check command {check['command']}"
     for step in check.get("steps", []):
-        (kind, value), = ((key, value) for key, value in step.items() if key != "comment")
-        if kind == "connect":
-            yield "tcp-check connect" + (f" port {value['port']}" if "port" in value else "")
-        elif kind == "send":
-            yield "tcp-check send " + escaped(value)
-        else:
-            match, pattern = next((key, value[key]) for key in ("string", "regex") if key in value)
-            refuse = "! " if value.get("not") else ""
-            yield f"tcp-check expect {refuse}{'rstring' if match == 'regex' else match} {escaped(pattern)}"
+        yield "tcp-check " + step_words(step, check.get("sni"))
+
+
+def step_words(step, sni):
+    comment = f"comment {escaped(step['comment'])} " if "comment" in step else ""
+    (kind, value), = ((key, value) for key, value in step.items() if key != "comment")
+    if kind == "connect":
+        words = [*(["port", str(value["port"])] if "port" in value else []),
+                 *(["ssl", *(["sni", sni] if sni else [])] if value.get("tls") else []),
+                 *(["linger"] if value.get("linger") else [])]
+        return " ".join(["connect", *words, comment])
+    if kind in ("send", "send_binary"):
+        return f"{kind.replace('_', '-')} {escaped(value)} {comment}"
+    at_least = f"min-recv {value['min_recv']} " if "min_recv" in value else ""
+    return f"expect {at_least}{comment}{expectation(value)}"
+
+
+def expectation(value):
+    match, pattern = next((key, value[key]) for key in ("string", "regex", "binary") if key in value)
+    return f"{'! ' if value.get('not') else ''}{'rstring' if match == 'regex' else match} {escaped(pattern)}"
 
 
 def escaped(text):
@@ -104,7 +142,8 @@ class Haproxy:
         self._log = str(lab.state / "haproxy-log.sock")
         self._file = lab.state / "haproxy.cfg"
         self._file.write_text("\n".join([
-            "global", "  nbthread 1", "  user root", "  spread-checks 0", f"  stats socket {self._api} level admin",
+            "global", "  nbthread 1", "  user root", "  spread-checks 0",
+            "  external-check", "  insecure-fork-wanted", f"  stats socket {self._api} level admin",
             f"  log {self._log} len 8192 format short local0", "", "defaults", "  mode tcp", "  log global",
             *[line for service in services for line in ["", *proxy_sections(service, self.address)]], ""]))
 
@@ -150,9 +189,7 @@ class Haproxy:
 
     def stat(self):
         """(proxy, server) → its row of `show stat`."""
-        header, *rows = self.ask("show stat").splitlines()
-        names = header.removeprefix("# ").split(",")
-        rows = [dict(zip(names, row.split(","))) for row in rows if row]
+        rows = csv.DictReader(io.StringIO(self.ask("show stat").removeprefix("# "), newline=""))
         return {(row["pxname"], row["svname"]): row for row in rows}
 
 
@@ -199,7 +236,7 @@ class Screen:
         self.lab, self.node = lab, node
 
     def set(self, how, *, ports=None, established=False):
-        """`how`: accept, refuse or silent; to SYNs for these ports (all), or with `established` to every segment."""
+        """`how`: one of RULES; to SYNs for these ports (all), or with `established` to every segment."""
         match = ("" if established else "tcp flags & (syn | ack) == syn ") + (
             f"tcp dport {{ {', '.join(map(str, ports))} }} " if ports else "meta l4proto tcp ")
         rule = f"add rule inet screen in {match}{self.RULES[how]}" if self.RULES[how] else ""

@@ -10,6 +10,12 @@
   flood PORT             TCP server: sends such bytes as fast as they are taken, for ever
   say PORT FILE          TCP server: sends what the file holds at that moment and closes
   answer PORT FILE       the same once it has read a blank line, as HTTP/1.0 would
+  act PORT DIRECTORY     TCP server: each connection goes as the file of the port's number in the directory says at that
+                         moment, an object: "tls": the PEM file to shake hands with, "asks": the one whose certificates
+                         it wants of clients, "says": texts (Latin-1), each said once something was read, "then": "close" (as
+                         without), "reset" or "hold"
+  unreachable PORT:CODE,…  answers SYNs (of IPv4) for the ports with ICMP "destination unreachable" of that code, 5 ms
+                         after they came; prints "ready"
   udp-echo PORT          UDP server: sends each datagram back
   upload HOST PORT FILE  sends a file, half-closes, prints the answer
   hold HOST PORT N       opens N echo connections, prints "open", then obeys lines on standard input:
@@ -30,8 +36,11 @@ import asyncio
 import errno
 import functools
 import hashlib
+import json
 import select
 import socket
+import ssl
+import struct
 import sys
 import time
 
@@ -122,6 +131,53 @@ async def tell(path, reader, writer, *, asked):
     with open(path, "rb") as source:
         writer.write(source.read())
     await writer.drain()
+
+
+async def act(directory, reader, writer):
+    socket_ = writer.get_extra_info("socket")
+    with open(f"{directory}/{socket_.getsockname()[1]}") as source:
+        play = json.load(source)
+    if "tls" in play:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=play.get("asks"))
+        context.load_cert_chain(play["tls"])
+        context.verify_mode = ssl.CERT_REQUIRED if "asks" in play else ssl.CERT_NONE
+        await writer.start_tls(context)
+    for text in play.get("says", []):
+        if not await reader.read(65536):
+            return
+        writer.write(text.encode("latin-1"))
+        await writer.drain()
+    if play.get("then") == "hold":
+        while await reader.read(65536):
+            pass
+    elif play.get("then") == "reset":
+        socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xffff) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xffff
+
+
+def unreachable(ports):
+    """The pause: an error that comes while connect() still runs is taken for one that may pass."""
+    codes = dict(map(int, each.split(":")) for each in ports.split(","))
+    seen = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    print("ready", flush=True)
+    while True:
+        packet, (_, _, kind, *_) = seen.recvfrom(65536)
+        header = 4 * (packet[0] & 15)
+        if kind != socket.PACKET_HOST or packet[9] != socket.IPPROTO_TCP or packet[header + 13] & 0x12 != 0x02:
+            continue
+        port, = struct.unpack_from("!H", packet, header + 2)
+        if port not in codes:
+            continue
+        time.sleep(0.005)  # the distance
+        quoted = bytes([3, codes[port], 0, 0, 0, 0, 0, 0]) + packet[:header + 8]
+        out.sendto(quoted[:2] + checksum(quoted).to_bytes(2, "big") + quoted[4:], (socket.inet_ntoa(packet[12:16]), 0))
 
 
 def udp_echo(port):
@@ -275,10 +331,10 @@ def open_many(host, port, number, seconds):
 
 
 def main(kind, *words):
-    servers = {"sink": sink, "echo": echo, "ticker": ticker, "witness": witness, "meter": meter, "drip": drip, "flood": flood,
+    servers = {"sink": sink, "echo": echo, "ticker": ticker, "witness": witness, "meter": meter, "drip": drip, "flood": flood, "act": act,
                "say": functools.partial(tell, asked=False), "answer": functools.partial(tell, asked=True)}
     clients = {"udp-echo": udp_echo, "upload": upload, "hold": hold, "keep": keep, "until-reset": until_reset, "endure": endure,
-               "fetch": lambda *arguments: asyncio.run(fetch(*arguments)), "udp-ask": udp_ask, "open": open_many}
+               "fetch": lambda *arguments: asyncio.run(fetch(*arguments)), "udp-ask": udp_ask, "unreachable": unreachable, "open": open_many}
     if kind in servers:
         asyncio.run(serve(servers[kind], *words))
     else:

@@ -1,42 +1,46 @@
 """Each change of a server's state is told in HAProxy's words.
 
-    sluice, haproxy (test/e2e/oracle.py) -- s1, s2, s3: the same things happen to both at the same time, and what they
-    logged, service by service, must be the same text. Only the duration of a check may differ.
+    sluice, haproxy (test/e2e/side_by_side.py) -- s1, s2, s3
 """
 
-import re
 import subprocess
-import time
-from collections import defaultdict
 
 import pytest
 
-from conftest import LabError, wait_for
-from oracle import Haproxy, Screen, lines_of_sluice, state_changes
+from conftest import PYTHON, STORM, LabError, wait_for
+from side_by_side import Pair
 
 CHECK = {"type": "tcp", "interval": "200ms", "rise": 2, "fall": 2}
 PONG = {"type": "tcp-check", "steps": [{"send": "PING\r\n\r\n"}, {"expect": {"string": "PONG"}}]}
+# What an agent's answer makes of a server's weight and maxconn; what is not here leaves them.
+VALUES = {"25% maxconn:30": ("10", "30"), "100% up": ("40", "30"), "50%": ("20", "30"),
+          "maxconn:11,30%": ("12", "11"), "maxconn:50\t100% up": ("40", "50")}
 
 
-class Pair:
-    """Both programs, and the same services in both."""
-
+class ThreeServers(Pair):
     def __init__(self, site):
-        self.site, lab = site, site.lab
+        lab = site.lab
         self.agent, self.page = lab.state / "agent", lab.state / "page"
         self.behave()
         for server in ("s1", "s2", "s3"):
-            site.listen(server, "echo", "80,81,82,83,84")
+            site.listen(server, "echo", "80,81,82,83,84,89")
         site.listen("s1", "say", 7000, self.agent)
         site.listen("s1", "answer", 8080, self.page)
         backups = site.service("backups", port=82, check=CHECK)
         for server in backups["servers"][1:]:
             server["backup"] = True
         agent = site.service("agent", port=83, numbers=[1, 2])
-        agent["servers"][0]["agent"] = {"port": 7000, "interval": "200ms"}
+        agent["servers"][0].update(weight=40, maxconn=50, agent={"port": 7000, "interval": "200ms"})
         observed = site.service("observed", port=88, numbers=[1], retries=0, check={**CHECK, "interval": "1s", "down_interval": "200ms", "port": 80})
         observed["servers"][0].update(observe="layer4", error_limit=3, on_error="mark-down")
-        services = [
+        small = {"server_port": 89, "check": CHECK, "timeouts": {"queue": "5m"}}
+        queued = site.service("queued", port=89, numbers=[1, 2], **small)
+        tied = site.service("tied", port=90, numbers=[1, 2], balance="source", **small)
+        tied["servers"][1]["backup"] = True
+        for server in queued["servers"] + tied["servers"]:
+            server["maxconn"] = 1
+        super().__init__(site, [
+            queued, tied,
             site.service("checked", port=80, numbers=[1, 2], check=CHECK),
             site.service("bare", port=87, server_port=80, numbers=[1], check={**CHECK, "type": "tcp-check"}),
             site.service("operated", port=81, numbers=[2, 3], check=CHECK),
@@ -44,62 +48,16 @@ class Pair:
             backups, agent, observed,
             site.service("http", port=85, server_port=8080, numbers=[1], check={**CHECK, "type": "http"}),
             site.service("script", port=86, server_port=8080, numbers=[1], check={**CHECK, **PONG}),
-        ]
-        self.screens = [Screen(lab, f"s{number}") for number in (1, 2, 3)]
-        self.haproxy = Haproxy(lab, services).start()
-        site.balance(*services)
+        ])
 
     def behave(self):
         self.agent.write_text("up ready 100%\n")
         self.page.write_text("HTTP/1.0 200 OK\r\n\r\nPONG")
 
-    def settle(self):
-        """Everything is as it should be, and nothing that was told until now counts."""
-        self.behave()
-        for screen in self.screens:
-            screen.set("accept")
-        up = ("UP", "no check")
-        wait_for(lambda: all(row["status"] in up for (_, server), row in self.haproxy.stat().items() if server.startswith("web")),
-                 "haproxy's servers to be up")
-        wait_for(lambda: all(row["status"] in up for row in self.site.sluice.show("servers")), "sluice's servers to be up")
-        self.start, self.expected = time.time(), defaultdict(int)
-
-    def told(self, lines, services):
-        """service → what was said about it so far."""
-        # The connection whose failure is the last straw is over for sluice; HAProxy still counts it.
-        own = (r"check duration: \d+ms", r"(?<=unsuccessful connection\"\. )(.*) \d+ sessions active")
-        texts = [re.sub(own[1], r"\1 N sessions active", re.sub(own[0], "check duration: Nms", line.text))
-                 for line in state_changes(lines) if line.when >= self.start]
-        return {name: [text for text in texts if re.search(rf"(Server {name}/|backend {name} )", text)] for name in services}
-
-    def expect(self, event, **lines):
-        """After an event both must have told the same, in so many more lines about each of these services."""
-        for service, number in lines.items():
-            self.expected[service] += number
-
-        def same():
-            theirs, ours = self.told(self.haproxy.lines, lines), self.told(lines_of_sluice(self.site), lines)
-            return ours == theirs and all(len(theirs[name]) == self.expected[name] for name in lines)
-
-        try:
-            wait_for(same, "the same lines", seconds=6)
-        except LabError:
-            theirs, ours = self.told(self.haproxy.lines, lines), self.told(lines_of_sluice(self.site), lines)
-            for name in lines:
-                assert ours[name] == theirs[name], f"after: {event}"
-                assert len(theirs[name]) == self.expected[name], f"after: {event}: {theirs[name]}"
-
-    def operate(self, server, kind, word, lines):
-        """An operator's command to both: kind "state", "health" or "agent"."""
-        self.haproxy.do(f"set server {server} {kind} {word}")
-        words = {"state": ("server", word), "health": ("health", word), "agent": ("health", f"agent-{word}")}[kind]
-        self.site.sluice.cli(*words, server, "--runtime-dir", self.site.sluice.runtime)
-        self.expect(f"{server} {kind} {word}", **{server.split("/")[0]: lines})
-
 
 @pytest.fixture(scope="module")
 def shared_pair(make_shared_site):
-    return Pair(make_shared_site())
+    return ThreeServers(make_shared_site())
 
 
 @pytest.fixture
@@ -136,6 +94,39 @@ def test_open_connections_are_counted(pair):
     pair.expect("web1 accepts", checked=1)
     for client in clients:
         client.communicate("close\n", timeout=20)
+
+
+def waiting(pair, service):
+    """How many connections wait for a place: at haproxy, at sluice."""
+    theirs = sum(int(row["qcur"] or 0) for (proxy, name), row in pair.haproxy.stat().items() if proxy == service and name != "FRONTEND")
+    ours, = (row["queue"]["waiting"] for row in pair.site.sluice.show("queue") if row["name"] == service)
+    return theirs, ours
+
+
+def crowds(pair, service, port, number, places):
+    """As many clients at both programs; those who find a place keep it until they are told to leave."""
+    clients = [pair.site.lab.start("client", PYTHON, STORM, "crowd", address, port, number, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+               for address in (pair.haproxy.address, pair.site.lab.vip4)]
+    wait_for(lambda: waiting(pair, service) == (number - places,) * 2, f"the others to wait at {service}")
+    return clients
+
+
+def test_those_who_wait_are_counted(pair):
+    first, second, _ = pair.screens
+    second.set("refuse", ports=[89])
+    pair.expect("web2 refuses", queued=1, tied=1)
+    clients = crowds(pair, "queued", 89, 4, places=1)
+    second.set("accept")
+    pair.expect("web2 accepts, and has a place", queued=1, tied=1)
+    assert "1 sessions requeued" in pair.told(pair.haproxy.lines, ["queued"])["queued"][-1]
+    clients += crowds(pair, "tied", 90, 4, places=1)
+    first.set("refuse", ports=[89])
+    pair.expect("web1 refuses", queued=1, tied=1)
+    assert "1 sessions active, 3 requeued" in pair.told(pair.haproxy.lines, ["tied"])["tied"][-1]
+    first.set("accept")
+    pair.expect("web1 accepts, its place being taken", queued=1, tied=1)
+    for client in clients:
+        assert client.communicate("leave\n", timeout=60)[0].strip() == "served 4"
 
 
 def test_observed_connections(pair):
@@ -196,11 +187,20 @@ def test_operators_view_of_health(pair):
 
 def test_agent(pair):
     answers = [("down", 1), ("up", 1), ("fail #out of order", 1), ("up", 1), ("stopped", 1), ("up ready", 1), ("drain", 1),
-               ("ready", 1), ("maint", 1), ("ready", 1), ("weight:25% maxconn:30", 0), ("100% up", 0), ("nonsense", 0),
-               ("50%", 0), ("down", 1), ("up", 1)]
+               ("ready", 1), ("maint", 1), ("ready", 1), ("25% maxconn:30", 0), ("100% up", 0), ("nonsense", 0),
+               ("50%", 0), ("maxconn:11,30%", 0), ("stopped #for a while", 1), ("maxconn:50\t100% up", 1), ("down", 1),
+               ("up", 1)]
+    values = "40", "50"
     for answer, lines in answers:
         pair.agent.write_text(answer + "\n")
         pair.expect(f"agent says {answer}", agent=lines)
+        values = VALUES.get(answer, values)
+        try:
+            wait_for(lambda: pair.shown("agent/web1", "uweight", "user_weight") == (values[0],) * 2
+                     and pair.shown("agent/web1", "slim", "user_maxconn") == (values[1],) * 2, "weight and maxconn", seconds=8)
+        except LabError:
+            raise AssertionError(f"after {answer}: {values} is wanted of haproxy and sluice, there are "
+                                 f"{pair.shown('agent/web1', 'uweight', 'user_weight')}, {pair.shown('agent/web1', 'slim', 'user_maxconn')}") from None
     pair.operate("agent/web1", "agent", "down", 2)  # the agent brings it back
     pair.operate("agent/web1", "agent", "up", 0)
 

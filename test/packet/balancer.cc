@@ -165,6 +165,7 @@ base::Result<void> Balancer::try_configure(std::vector<config::ForwardingService
   auto tables = compiler_.compile(state, kernel_ports_);
   if (!tables) return std::move(tables).error();
   state_ = std::move(state);
+  transitions_.note(snapshot_.services.get(), **tables, {}, load_, state_.generation);
   snapshot_.services = std::move(*tables);
   publish();
   run_stored();

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "config/forwarding.h"
 #include "dp/control/service_compiler.h"
+#include "dp/control/transitions.h"
 #include "dp/kernel/kernel_sockets.h"
 #include "dp/pipeline.h"
 #include "test/packet/seen.h"
@@ -111,6 +112,7 @@ class Balancer {
   [[nodiscard]] dp::WorkerState& worker(unsigned id = 0) { return *workers_[id]; }
   [[nodiscard]] const dp::Snapshot& snapshot() const { return snapshot_; }
   [[nodiscard]] dp::ServiceCompiler& compiler() { return compiler_; }
+  [[nodiscard]] const dp::Transitions& transitions() const { return transitions_; }
 
   /// The flow that a client's key leads to, at whichever worker; nothing: there is none.
   template <base::Family F>
@@ -157,6 +159,7 @@ class Balancer {
   std::vector<std::unique_ptr<dp::WorkerState>> workers_;
   std::vector<const dp::WorkerState*> peers_;
   dp::ServiceCompiler compiler_;
+  dp::Transitions transitions_;
   config::ForwardingState state_;
   std::uint32_t maxconn_ = 0;
   dp::KernelPorts kernel_ports_;

@@ -1,5 +1,6 @@
 // SYNs that are held because no server has a place for them.
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -339,6 +340,63 @@ TYPED_TEST(Queue, WhoWaitsForAServerThatLeavesWaitsForAny) {
     EXPECT_EQ(went, waited);
     EXPECT_EQ(waiting(b), 0U);
     EXPECT_EQ(b.load().servers[s0].waiting.taken(), 0U);
+  }
+}
+
+TYPED_TEST(Queue, IsCountedWhenItsServerLeaves) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b(with_workers(2));
+  auto service = limited<F>(2, 1);
+  service.balance = config::Balance::source;
+  b.configure({service});
+  unsigned n = 0;
+  while (b.flows() < 2) (void)knock<F>(b, n++);
+  for (const unsigned end = n + 10; n < end; ++n) EXPECT_EQ(knock<F>(b, n).verdict, Verdict::hold);
+  const std::uint16_t s0 = b.server_slot("web", "s0"), s1 = b.server_slot("web", "s1");
+  EXPECT_EQ(b.transitions().of(s0), config::Transition{}) << "it was there from the beginning";
+  const std::uint32_t waited = b.load().servers[s0].waiting.taken();
+  ASSERT_GT(waited, 0U);
+  auto less = service;
+  less.servers[0].weight = 0;
+  b.configure({less});
+  const config::Transition left{.generation = b.snapshot().generation, .sessions = 1, .requeued = waited};
+  EXPECT_EQ(b.transitions().of(s0), left);
+  EXPECT_EQ(b.transitions().of(s1), config::Transition{});
+  less.servers[1].maxconn = 2;
+  b.configure({less});
+  EXPECT_EQ(b.transitions().of(s0), left) << "another change";
+}
+
+TYPED_TEST(Queue, IsCountedWhenAServerJoinsAsFarAsThereIsRoom) {
+  constexpr Family F = TypeParam::kFamily;
+  struct Case {
+    std::uint32_t waiting, maxconn, of_service, of_instance;
+    std::array<std::uint64_t, 2> requeued;  // s1, s2
+  };
+  for (const Case& c : {Case{5, 3, 0, 0, {3, 2}}, Case{2, 3, 0, 0, {2, 0}}, Case{5, 0, 0, 0, {5, 0}},
+                        Case{5, 3, 5, 0, {3, 1}}, Case{5, 3, 0, 3, {2, 0}}, Case{0, 3, 0, 0, {0, 0}}}) {
+    Balancer b(with_workers(2));
+    auto service = limited<F>(3, 1);
+    for (unsigned s : {1U, 2U}) service.servers[s].weight = 0;
+    b.configure({service});
+    for (unsigned n = 0; n < 1 + c.waiting; ++n) (void)knock<F>(b, n);
+    EXPECT_EQ(waiting(b), c.waiting);
+    service.maxconn = c.of_service;
+    if (c.of_instance != 0) b.set_maxconn(c.of_instance);
+    for (unsigned s : {1U, 2U}) {
+      service.servers[s].weight = 16;
+      service.servers[s].maxconn = c.maxconn;
+    }
+    b.configure({service});
+    std::array<std::uint64_t, 2> requeued{};
+    for (const char* name : {"s1", "s2"}) {
+      const config::Transition transition = b.transitions().of(b.server_slot("web", name));
+      EXPECT_EQ(transition.generation, b.snapshot().generation);
+      EXPECT_EQ(transition.sessions, 0U);
+      requeued[name[1] - '1'] = transition.requeued;
+    }
+    EXPECT_EQ(requeued, c.requeued);
+    EXPECT_EQ(b.load().open.taken(), 1 + c.requeued[0] + c.requeued[1]) << "as many as did go";
   }
 }
 

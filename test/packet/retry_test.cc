@@ -305,6 +305,21 @@ TYPED_TEST(Retry, WhoWasSilentIsConvictedByWhoAnswers) {
   }
 }
 
+TYPED_TEST(Retry, CopyGoesWithTheLastAnswer) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool refuses : {false, true}) {
+    Balancer b;
+    b.configure({patient<F>(2, 1)});
+    Connection<F> c(b, 0, kClientPort);
+    ASSERT_TRUE(c.client(SYN).forwarded());
+    ASSERT_TRUE(stay_silent(b, c));
+    EXPECT_EQ(b.worker().syns.used(), 1U) << "to tell who was silent";
+    EXPECT_TRUE(c.server(refuses ? RST | ACK : SYN | ACK).forwarded());
+    EXPECT_EQ(failures_in_row(b, "s0"), 1U);
+    EXPECT_EQ(b.worker().syns.used(), 0U);
+  }
+}
+
 TYPED_TEST(Retry, DeadServerIsConvictedByEachClientThatMeetsIt) {
   constexpr Family F = TypeParam::kFamily;
   Balancer::Options options;
@@ -354,6 +369,21 @@ TYPED_TEST(Retry, ServerThatAnswersOthersIsNotConvictedBySilence) {
     if (servers == 2) c.finish_handshake();
     EXPECT_EQ(failures_in_row(b, "s0"), 0U);
   }
+}
+
+TYPED_TEST(Retry, ServerThatAnswersOthersLaterIsNotConvictedEither) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({patient<F>(2)});
+  Connection<F> c(b, 0, kClientPort);
+  ASSERT_TRUE(c.client(SYN).forwarded());
+  EXPECT_EQ(c.server_number(), 0U);
+  ASSERT_TRUE(stay_silent(b, c));
+  EXPECT_EQ(c.server_number(), 1U);
+  for (unsigned n = 0; n < 2; ++n) Connection<F>(b, 1 + n, kClientPort).open();
+  c.finish_handshake();
+  EXPECT_EQ(handshakes(b, "s0").answered, 1U);
+  EXPECT_EQ(failures_in_row(b, "s0"), 0U) << "its last attempt was answered";
 }
 
 TYPED_TEST(Retry, SilenceCountsAtOnceWhereNobodyElseIsAsked) {

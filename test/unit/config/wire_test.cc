@@ -80,6 +80,7 @@ DataplaneReport example_report() {
   server.failures_in_row = 3;
   server.handshakes = {1, 2, 3, 4, 5, 6};
   server.queue = {7, 8, 9, 10};
+  server.transition = {21, 22, 23};
   ServiceReport service;
   service.name = "web";
   service.vip = at("192.0.2.10:80");
@@ -134,6 +135,7 @@ TEST(Wire, ReportComesOutAsItWentIn) {
   EXPECT_EQ(server.failures_in_row, 3U);
   EXPECT_EQ(server.handshakes, report.services.at(0).servers.at(0).handshakes);
   EXPECT_EQ(server.queue, report.services.at(0).servers.at(0).queue);
+  EXPECT_EQ(server.transition, report.services.at(0).servers.at(0).transition);
 }
 
 TEST(Wire, FlowsComeOutAsTheyWentIn) {

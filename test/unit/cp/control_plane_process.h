@@ -40,6 +40,15 @@ inline void send_line(int fd, std::string line) {
   [[maybe_unused]] const ssize_t sent = ::send(fd, line.data(), line.size(), MSG_NOSIGNAL);
 }
 
+inline bool eventually(const std::function<bool()>& condition) {
+  const auto limit = std::chrono::steady_clock::now() + 20s;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > limit) return false;
+    std::this_thread::sleep_for(2ms);
+  }
+  return true;
+}
+
 /// A data plane that keeps the state it is given and answers everything. One thread; many connections.
 class FakeDataPlane {
  public:
@@ -214,14 +223,6 @@ class ControlPlaneTest : public testing::Test {
         base::request(path("cp.sock"), config::encode_cp_request(config::ShowRequest{what, {}}), 10s);
     if (!line) return line.error();
     return config::decode_show_reply(what, *line);
-  }
-  static bool eventually(const std::function<bool()>& condition) {
-    const auto limit = std::chrono::steady_clock::now() + 20s;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > limit) return false;
-      std::this_thread::sleep_for(2ms);
-    }
-    return true;
   }
   /// What a raw client is told before it is closed.
   [[nodiscard]] static std::string read_to_end(int fd) {

@@ -307,6 +307,26 @@ TEST_F(BackupTest, CountOfEndedSessionsGoesOnFromWhatTheDataPlaneHasSeen) {
   EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0)) << "went down before they had met";
 }
 
+TEST_F(BackupTest, SessionsEndThoughTheProcessDidBeforeItCouldSaySo) {
+  const auto adjust = [](config::Service& service) {
+    service.servers[0].on_marked_down = config::OnMarkedDown::shutdown_sessions;
+  };
+  begin(adjust);
+  act("a", config::ServerAction::health_down);
+  act("a", config::ServerAction::health_up);
+  const config::ForwardingState running = controller_->desired();
+  act("a", config::ServerAction::health_down);
+  const SavedState saved = controller_->save({now_, 0});
+  begin(adjust);  // another process
+  controller_->restore(saved, {now_, 0});
+  controller_->reconcile(running, now_);
+  EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0));
+  begin(adjust);
+  controller_->restore({}, {now_, 0});
+  controller_->reconcile(running, now_);
+  EXPECT_THAT(shutdowns(), ElementsAre(1, 0, 0, 0)) << "whatever the file knew";
+}
+
 TEST_F(BackupTest, SessionsOfBackupServersEndWhenAnActiveOneComesBack) {
   begin([](config::Service& service) {
     for (int i : {0, 1}) service.servers[i].on_marked_up = config::OnMarkedUp::shutdown_backup_sessions;
@@ -324,6 +344,10 @@ TEST_F(BackupTest, SessionsOfBackupServersEndWhenAnActiveOneComesBack) {
   EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 2, 2)) << "at each time";
   act("b", config::ServerAction::ready);
   EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 3, 3)) << "of each such server";
+  act("a", config::ServerAction::drain);
+  act("b", config::ServerAction::drain);
+  act("a", config::ServerAction::ready);
+  EXPECT_THAT(shutdowns(), ElementsAre(0, 0, 3, 3)) << "that leaves a drain was not down";
 }
 
 TEST_F(BackupTest, SessionsOfBackupServersEndAgainAfterAReloadTookOutTheServerThatEndedThem) {

@@ -237,6 +237,19 @@ TEST_F(RequestsTest, WaitingClientsAreLimitedAndGoneOnesGiveTheirPlaceBack) {
       eventually([&] { return wait("a", WaitFor::down, 1ms).find("not down") != std::string::npos; }));
 }
 
+TEST_F(RequestsTest, EndsInOrderWhileClientsWait) {
+  tell(1600, 0);
+  const auto line = [](WaitFor what) {
+    return config::encode_cp_request(config::WaitRequest{"web", "*", what, 60s});
+  };
+  std::vector<base::Fd> waiting = clients(32, "cp.sock", line(WaitFor::drained));
+  for (base::Fd& fd : clients(32, "cp.sock", line(WaitFor::down))) waiting.push_back(std::move(fd));
+  ASSERT_EQ(waiting.size(), 64U);
+  EXPECT_TRUE(
+      eventually([&] { return wait("a", WaitFor::down, 1ms).find("64 clients wait") != std::string::npos; }));
+  stop(SIGTERM);
+}
+
 TEST_F(RequestsTest, ACrowdThatLooksKeepsNobodyFromAdministering) {
   // As many as are served at once, and as many as wait in the kernel.
   std::vector<base::Fd> crowd;

@@ -100,6 +100,11 @@ TEST_F(TlsProbe, SpeaksTlsWithinAScript) {
   EXPECT_EQ(code(run_tls(script).status), "L6OK");
   script.steps = {connect, send, expect};
   EXPECT_EQ(code(run_tls(script).status), "L7OK");
+  // Closed as TCP is, without TLS being told.
+  const FakeServer closes(io_, {""}, &server_tls_);
+  const CheckResult result = run(script, closes.port());
+  EXPECT_EQ(code(result.status), "L7RSP");
+  EXPECT_EQ(result.info, "TCPCHK got an empty response at step 3");
 }
 
 TEST_F(TlsProbe, EndsWithServersThatSpeakNoTls) {
