@@ -11,9 +11,8 @@
   say PORT FILE          TCP server: sends what the file holds at that moment and closes
   answer PORT FILE       the same once it has read a blank line, as HTTP/1.0 would
   act PORT DIRECTORY     TCP server: each connection goes as the file of the port's number in the directory says at that
-                         moment, an object: "tls": the PEM file to shake hands with, "asks": the one whose certificates
-                         it wants of clients, "says": texts (Latin-1), each said once something was read, "then": "close" (as
-                         without), "reset" or "hold"
+                         moment, an object: "tls": the PEM file to shake hands with, "says": texts (Latin-1), each said
+                         once something was read, "then": "close" (as without), "reset" or "hold"
   unreachable PORT:CODE,…  answers SYNs (of IPv4) for the ports with ICMP "destination unreachable" of that code, 5 ms
                          after they came; prints "ready"
   udp-echo PORT          UDP server: sends each datagram back
@@ -138,9 +137,8 @@ async def act(directory, reader, writer):
     with open(f"{directory}/{socket_.getsockname()[1]}") as source:
         play = json.load(source)
     if "tls" in play:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=play.get("asks"))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(play["tls"])
-        context.verify_mode = ssl.CERT_REQUIRED if "asks" in play else ssl.CERT_NONE
         await writer.start_tls(context)
     for text in play.get("says", []):
         if not await reader.read(65536):

@@ -170,7 +170,8 @@ class Dice:
 
 
 def test_a_hundred_random_faults(make_site):
-    seed = int(os.environ.get("SLUICE_SEED", random.randrange(1 << 32)))
+    """The same each time, so that who changes something else is not told of it; others by SLUICE_SEED=N."""
+    seed = int(os.environ.get("SLUICE_SEED", 9568))
     pair = Pair(make_site("pair", servers=2), advert_int="100ms").start()
     dice = Dice(seed, pair)
     try:
