@@ -86,11 +86,11 @@ void VirtualRouter::become(State state, Reason reason, Time now, Effects& effect
   effects.push({.kind = Kind::tell_state, .priority = effective_, .from = from});
 }
 
-/// As a backup, or from a fault: `hold`: startup_delay first.
-void VirtualRouter::become_backup(Reason reason, Time now, bool hold, Effects& effects) noexcept {
+/// As a backup, or from a fault: what is left of startup_delay comes first.
+void VirtualRouter::become_backup(Reason reason, Time now, Effects& effects) noexcept {
   clear_timers();
   master_advert_ = parameters_.advert_int;
-  if (hold) startup_timer_ = after(parameters_.startup_delay, now);
+  if (startup_until_ && *startup_until_ > now) startup_timer_ = startup_until_;
   if (yielded_) {
     become(State::backup, Reason::yielded, now, effects);
   } else if (startup_timer_) {
@@ -186,10 +186,11 @@ void VirtualRouter::set_second_burst(Effect::Burst burst, Duration delay, Time n
 void VirtualRouter::on(const Start& event, Time now, Effects& effects) noexcept {
   if (state_ != State::init) return;
   faulty_ = event.faulty;
+  startup_until_ = after(parameters_.startup_delay, now);
   if (faulty_ || group_faulty_) {
     become_fault(faulty_ ? Reason::tracker : Reason::group, now, effects);
   } else {
-    become_backup(Reason::started, now, true, effects);
+    become_backup(Reason::started, now, effects);
   }
 }
 
@@ -301,11 +302,12 @@ void VirtualRouter::on(const Timeout&, Time now, Effects& effects) noexcept {
 void VirtualRouter::on(const FaultChanged& event, Time now, Effects& effects) noexcept {
   faulty_ = event.faulty;
   if (state_ == State::init) return;
+  if (event.link_came_up) startup_until_ = after(parameters_.startup_delay, now);
   if (faulty_) {
     if (state_ != State::fault || reason_ != Reason::tracker) become_fault(Reason::tracker, now, effects);
   } else if (state_ == State::fault) {
     if (!group_faulty_) {
-      become_backup(Reason::recovered, now, event.link_came_up, effects);
+      become_backup(Reason::recovered, now, effects);
     } else if (reason_ != Reason::group) {
       become_fault(Reason::group, now, effects);
     }
@@ -349,9 +351,9 @@ void VirtualRouter::on(const GroupBecame& event, Time now, Effects& effects) noe
       group_faulty_ = false;
       if (state_ == State::master) {
         give_up(effects);
-        become_backup(Reason::group, now, false, effects);
+        become_backup(Reason::group, now, effects);
       } else if (state_ == State::fault && !faulty_) {
-        become_backup(Reason::recovered, now, false, effects);
+        become_backup(Reason::recovered, now, effects);
       }
       return;
     case State::master:
@@ -391,7 +393,10 @@ void VirtualRouter::on(const Reconfigure& event, Time now, Effects& effects) noe
   if (state_ == State::master && parameters_.announce_refresh != before.announce_refresh) {
     refresh_timer_ = after(parameters_.announce_refresh, now);
   }
-  if (wants_master_ && !parameters_.in_group) become_master(claim_, now, effects);
+  if (parameters_.in_group) return;
+  // Alone from now on: what others lack, and whether they want to, is its concern no more.
+  if (group_faulty_) on(GroupBecame{State::backup}, now, effects);
+  if (wants_master_) become_master(claim_, now, effects);
 }
 
 }  // namespace sluice::vrrp

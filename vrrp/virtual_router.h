@@ -77,7 +77,8 @@ struct Timeout {};
 /// Something that the instance cannot do without is missing (true), or all is there again.
 struct FaultChanged {
   bool faulty = false;
-  bool link_came_up = false;  ///< startup_delay counts from now: switches and bonds need their time
+  /// startup_delay counts from now, also through other faults: switches and bonds need their time.
+  bool link_came_up = false;
 };
 /// What trackers make of the configured priority, 1..254; an owner keeps 255.
 struct PriorityChanged {
@@ -183,7 +184,7 @@ class VirtualRouter {
   [[nodiscard]] bool owner() const noexcept { return parameters_.priority == kPriorityOwner; }
   void clear_timers() noexcept;
   void become(State state, Reason reason, Time now, Effects& effects) noexcept;
-  void become_backup(Reason reason, Time now, bool hold, Effects& effects) noexcept;
+  void become_backup(Reason reason, Time now, Effects& effects) noexcept;
   void contend(Reason reason, Time now, Effects& effects) noexcept;
   void claim(Reason reason, Time now, Effects& effects) noexcept;
   void become_master(Reason reason, Time now, Effects& effects) noexcept;
@@ -220,6 +221,7 @@ class VirtualRouter {
   Parameters parameters_;
   // Timers: none while unset.
   std::optional<Time> advert_timer_{}, master_down_timer_{}, startup_timer_{};
+  std::optional<Time> startup_until_{};  ///< end of startup_delay, whatever the state; stays when it has passed
   std::optional<Time> second_burst_timer_{}, refresh_timer_{};
   Effect::Burst second_burst_ = Effect::Burst::full;
   std::optional<Time> last_sent_{}, last_lower_burst_{};
