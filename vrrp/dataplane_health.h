@@ -29,8 +29,15 @@ class DataplaneHealth {
   /// To be called several times a second.
   void look(Time now) noexcept;
 
-  /// Connected and answered at least once, or known not to be there.
-  [[nodiscard]] bool known() const noexcept { return !why_gone_.empty() || answered_; }
+  /// Another question is asked from now on: what the last answer said is not about it.
+  void asks_anew() noexcept { answered_ = false; }
+
+  [[nodiscard]] bool known_gone() const noexcept { return !why_gone_.empty(); }
+  /// Connected and answered at least once, or known not to be there, or silent for too long for an answer to
+  /// be waited for.
+  [[nodiscard]] bool known(Duration timeout, Time now) const noexcept {
+    return !why_gone_.empty() || answered_ || (connected_ && now - heard_ > timeout);
+  }
   /// What is wrong with it, as a sentence, for someone who bears with `timeout` of silence; nothing: it
   /// forwards.
   [[nodiscard]] std::optional<std::string> trouble(Duration timeout, Time now) const;

@@ -30,7 +30,7 @@ DataplaneWatch::DataplaneWatch(base::EventLoop& loop, const std::string& runtime
                      asked_ = false;
                      const auto report = config::decode_alive_reply(line);
                      // An answer that makes no sense is none.
-                     if (report) health_.answered(*report, now_time());
+                     if (report && asked_services_ == services_) health_.answered(*report, now_time());
                      looked_();
                    },
                .disconnected =
@@ -44,8 +44,15 @@ DataplaneWatch::~DataplaneWatch() {
   loop_.cancel(timer_);
 }
 
+void DataplaneWatch::ask_for(std::set<std::string> services) {
+  if (services == services_) return;
+  services_ = std::move(services);
+  health_.asks_anew();
+}
+
 void DataplaneWatch::ask() {
   if (asked_) return;  // the last question is still out
+  asked_services_ = services_;
   asked_ = client_.send(config::encode_request(config::AliveRequest{{services_.begin(), services_.end()}}));
 }
 
@@ -53,7 +60,7 @@ void DataplaneWatch::tick() {
   health_.look(now_time());
   if (client_.is_connected()) {
     ask();
-  } else if (!health_.known() && !client_.last_error().empty()) {
+  } else if (!client_.last_error().empty() && !health_.known_gone()) {
     health_.disconnected(client_.last_error());
   }
   looked_();

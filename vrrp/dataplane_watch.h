@@ -21,8 +21,8 @@ class DataplaneWatch {
   DataplaneWatch& operator=(const DataplaneWatch&) = delete;
   ~DataplaneWatch();
 
-  /// Whose usable servers are asked for.
-  void ask_for(std::set<std::string> services) { services_ = std::move(services); }
+  /// Whose usable servers are asked for. Until they have been told, health() is not known.
+  void ask_for(std::set<std::string> services);
   [[nodiscard]] const DataplaneHealth& health() const noexcept { return health_; }
 
  private:
@@ -33,6 +33,7 @@ class DataplaneWatch {
   std::function<void()> looked_;
   DataplaneHealth health_;
   std::set<std::string> services_;
+  std::set<std::string> asked_services_;  ///< by the question that is out
   bool asked_ = false;
   base::UnixClient client_;
   base::EventLoop::TimerId timer_;

@@ -9,7 +9,7 @@
 namespace sluice::vrrp {
 
 ScriptWatch::ScriptWatch(base::EventLoop& loop, Commands& commands, config::VrrpTrackScript script,
-                         std::function<void()> changed)
+                         std::function<void()> changed, const ScriptWatch* before)
     : loop_(loop),
       commands_(commands),
       script_(std::move(script)),
@@ -17,6 +17,12 @@ ScriptWatch::ScriptWatch(base::EventLoop& loop, Commands& commands, config::Vrrp
       count_(script_.rise, script_.fall, script_.init_fail),
       known_(script_.init_fail),
       reason_(fmt::format("script {} has not succeeded yet", script_.name)) {
+  if (before != nullptr && before->known_) {
+    known_ = true;
+    count_ = before->count_;
+    count_.set(script_.rise, script_.fall);
+    reason_ = before->reason_;
+  }
   timer_ = loop_.after(std::chrono::milliseconds::zero(), [this] { run(); });
 }
 

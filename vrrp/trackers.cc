@@ -9,8 +9,6 @@
 namespace sluice::vrrp {
 namespace {
 
-/// The script has not run yet, or the interface is not known yet: what the first look will show is waited
-/// for.
 Tracked interface_tracker(const config::VrrpTrackInterface& wanted, const TrackedInterface& state) {
   Tracked out{.kind = TrackerKind::interface, .weight = wanted.weight, .up = state.up && state.running};
   if (!state.exists) {
@@ -73,9 +71,13 @@ void Trackers::replace() {
       wanted_scripts.insert(key);
       auto& watch = scripts_[key];
       if (watch && watch->script() == script) continue;
-      watch = std::make_unique<ScriptWatch>(loop_, commands_, script, [this, name = instance.name] {
-        if (Member* who = roster_.find(name)) looked_(*who);
-      });
+      const auto before = std::exchange(watch, nullptr);
+      watch = std::make_unique<ScriptWatch>(
+          loop_, commands_, script,
+          [this, name = instance.name] {
+            if (Member* who = roster_.find(name)) looked_(*who);
+          },
+          before.get());
     }
   }
   std::erase_if(scripts_, [&](const auto& entry) { return !wanted_scripts.contains(entry.first); });
@@ -91,7 +93,8 @@ void Trackers::replace() {
 bool Trackers::ready(const Member& member) const {
   const config::VrrpInstance& instance = member.config;
   if ((instance.track_dataplane.enabled || !instance.track_service.empty()) &&
-      (!dataplane_ || !dataplane_->health().known())) {
+      (!dataplane_ ||
+       !dataplane_->health().known(instance.track_dataplane.timeout, std::chrono::steady_clock::now()))) {
     return false;
   }
   return std::ranges::all_of(instance.track_interface,

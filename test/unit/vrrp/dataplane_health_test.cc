@@ -36,15 +36,33 @@ class Health : public ::testing::Test {
 };
 
 TEST_F(Health, IsUnknownUntilItHasAnsweredOrIsKnownToBeGone) {
-  EXPECT_FALSE(health.known());
+  EXPECT_FALSE(health.known(kPatience, now));
   connect();
-  EXPECT_FALSE(health.known());
+  EXPECT_FALSE(health.known(kPatience, now));
   answer(1, 1);
-  EXPECT_TRUE(health.known());
+  EXPECT_TRUE(health.known(kPatience, now));
   EXPECT_EQ(trouble(), "");
   DataplaneHealth other(now);
   other.disconnected("connection refused");
-  EXPECT_TRUE(other.known());
+  EXPECT_TRUE(other.known(kPatience, now));
+}
+
+TEST_F(Health, OneThatHangsFromTheStartIsKnownToHang) {
+  connect();
+  advance(kPatience);
+  EXPECT_FALSE(health.known(kPatience, now)) << "it may yet answer";
+  advance(kStep);
+  EXPECT_TRUE(health.known(kPatience, now)) << "else its instances would be judged by nobody";
+  EXPECT_EQ(trouble(), "the data plane has not answered for 3.0 s");
+}
+
+TEST_F(Health, WhatWasAnsweredDoesNotAnswerAnotherQuestion) {
+  connect();
+  answer(1, 1);
+  health.asks_anew();  // a reload tracks one more service
+  EXPECT_FALSE(health.known(kPatience, now));
+  answer(2, 2);
+  EXPECT_TRUE(health.known(kPatience, now));
 }
 
 TEST_F(Health, AnEndedConnectionIsBelievedAtOnce) {
