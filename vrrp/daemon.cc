@@ -92,6 +92,7 @@ class Daemon {
   void on(KernelDone&);
   void on(Dismissed& dismissed);
   void on(Changed&) {}
+  void on(Retired&) {}
   void on(StatusFilled& filled);
   void on(AllStopped&);
 
@@ -216,7 +217,7 @@ void Daemon::on_signal() {
 // --- configuration -----------------------------------------------------------------------------------------
 
 void Daemon::carry_out(Roster::Plan plan) {
-  // The kernel side first: it opens sockets and judges interfaces while the speaker takes the instances.
+  // The speaker first: what the kernel side says of an instance that it does not know would be lost.
   for (ToSpeaker& message : plan.to_speaker) put(std::move(message));
   put(ToKernel{std::move(plan.to_kernel)});
   for (auto& member : plan.gone) departing_.push_back(std::move(member));
@@ -225,6 +226,7 @@ void Daemon::carry_out(Roster::Plan plan) {
 }
 
 base::Result<std::string> Daemon::reload() {
+  if (stopping_) return base::Error{base::ErrorCode::unavailable, "sluice-vrrp is stopping"};
   const auto config = config::load_file(config_file_, config::NamedFiles::trusted);
   if (!config) return config.error();
   auto plan = roster_.replace(config->vrrp);
@@ -256,7 +258,7 @@ base::Result<std::string> Daemon::order(const std::string& name, bool yield) {
 }
 
 void Daemon::judge(Member& member) {
-  if (!trackers_->ready(member)) return;
+  if (stopping_ || !trackers_->ready(member)) return;
   const Verdict verdict =
       vrrp::judge(member.config.priority, trackers_->tracked(member), member.config.sync_group.empty());
   const bool same =

@@ -78,6 +78,8 @@ std::vector<JournalLine> lines_of(const SpeakerNote& note, const config::VrrpIns
   const std::string& name = instance.name;
   const std::string peer = note.peer.to_string();
   const bool master = note.state == State::master;
+  const std::string again =
+      note.repeated > 1 ? fmt::format(" ({} of them since the last such line)", note.repeated) : std::string();
   std::vector<JournalLine> out;
   switch (note.kind) {
     case Kind::state: state_lines(note, name, fault, out); break;
@@ -122,10 +124,7 @@ std::vector<JournalLine> lines_of(const SpeakerNote& note, const config::VrrpIns
       break;
     case Kind::refused:
       out.push_back(
-          {Level::warn, fmt::format("({}) dropped advert from {}: {}{}", name, peer, describe(note.refusal),
-                                    note.repeated > 1
-                                        ? fmt::format(" ({} of them since the last such line)", note.repeated)
-                                        : std::string())});
+          {Level::warn, fmt::format("({}) dropped advert from {}: {}", name, peer, describe(note.refusal))});
       break;
     case Kind::send_error:
       out.push_back({Level::warn, fmt::format("({}): send advert error {} ({}) to {}", name, note.error,
@@ -137,6 +136,7 @@ std::vector<JournalLine> lines_of(const SpeakerNote& note, const config::VrrpIns
                                     name, duration_text(note.duration))});
       break;
   }
+  if (!out.empty()) out.back().text += again;
   return out;
 }
 

@@ -75,9 +75,11 @@ class Outbox {
  public:
   explicit Outbox(Box& box) noexcept : box_(box) {}
   void put(typename Box::Message&& message) {
-    waiting_.push_back(std::move(message));
+    queue(std::move(message));
     (void)flush();
   }
+  /// Only flush() sends it.
+  void queue(typename Box::Message&& message) { waiting_.push_back(std::move(message)); }
   /// Sends what waits; false while some of it has to wait on: call it again a little later.
   bool flush() {
     while (!waiting_.empty()) {

@@ -56,14 +56,17 @@ struct OperatorSays {
   InstanceId id{};
   bool yield = false;
 };
+/// Comes after the changes of a reload: each sync group looks anew at who is in it. Until then nobody acts on a
+/// group of which only some members have changed.
+struct Regroup {};
 /// To be filled in, and given back.
 struct FillStatus {
   std::unique_ptr<SpeakerStatus> status;
 };
-/// All instances stop; answered with AllStopped.
+/// All instances stop, for good; answered with AllStopped.
 struct StopAll {};
-using ToSpeaker =
-    std::variant<std::monostate, Adopt, Change, Dismiss, TrackerVerdict, OperatorSays, FillStatus, StopAll>;
+using ToSpeaker = std::variant<std::monostate, Adopt, Change, Dismiss, Regroup, TrackerVerdict, OperatorSays,
+                               FillStatus, StopAll>;
 
 // --- kernel side -> speaker --------------------------------------------------------------------------------
 
@@ -111,8 +114,9 @@ struct SpeakerNote {
   int error = 0;           ///< errno of send_error
   base::IpAddress peer{};  ///< who sent the advert
   Duration duration{};     ///< of `interval`: theirs; of `late`: how late; of `state`: Master_Down_Interval
-  std::uint64_t repeated = 0;  ///< of `refused`, send_error: how many since the last note of it
+  std::uint64_t repeated = 0;  ///< how many since the last note of it, this one included; 0: not counted
 };
+inline constexpr std::size_t kNoteKinds = 11;
 /// What main lent comes back, in the order in which it was asked for.
 struct Dismissed {
   std::unique_ptr<SpeakerInstance> instance;
@@ -123,8 +127,14 @@ struct Changed {
 struct StatusFilled {
   std::unique_ptr<SpeakerStatus> status;
 };
+/// A listener's socket that is not heard any more. Not the speaker's to close: who leaves a multicast group
+/// waits for the RTNL lock (ip_mc_drop_socket()).
+struct Retired {
+  base::Fd fd;
+};
 struct AllStopped {};
-using SpeakerReturn = std::variant<std::monostate, Dismissed, Changed, StatusFilled, AllStopped>;
+using SpeakerReturn =
+    std::variant<std::monostate, Dismissed, Changed, StatusFilled, Retired, AllStopped>;
 
 // --- main -> kernel side -----------------------------------------------------------------------------------
 

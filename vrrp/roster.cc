@@ -127,6 +127,7 @@ base::Result<Roster::Plan> Roster::replace(const std::vector<config::VrrpInstanc
   }
   plan.to_speaker.insert(plan.to_speaker.begin(), std::move_iterator(dismissals.begin()),
                          std::move_iterator(dismissals.end()));
+  if (!plan.to_speaker.empty() && !groups_.empty()) plan.to_speaker.emplace_back(Regroup{});
   members_ = std::move(next);
   for (const auto& member : members_) {
     plan.to_kernel.instances.push_back({member->id, member->listener, member->config, member->orders});

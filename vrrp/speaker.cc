@@ -61,6 +61,9 @@ void Speaker::take_from_main() {
 }
 
 void Speaker::take_from_kernel() {
+  // What the kernel side says of an instance follows main's Adopt of it: so that one comes first, whichever box
+  // was looked at first.
+  take_from_main();
   boxes_.from_kernel.wake().clear();
   while (auto message = boxes_.from_kernel.take()) {
     std::visit([this](auto& m) { on(m); }, *message);
@@ -90,7 +93,7 @@ void Speaker::on(Change& message) {
     attach(*instance);
     instance->ready_priority = -1;
     aim(*instance);
-    handle(*instance, Reconfigure{instance->settings->parameters}, now_time());
+    step(*instance, Reconfigure{instance->settings->parameters}, now_time(), nullptr);  // Regroup follows
   }
   returns_.put(Changed{std::move(message.settings)});
 }
@@ -105,9 +108,20 @@ void Speaker::on(Dismiss& message) {
   returns_.put(Dismissed{std::move(node.mapped())});
 }
 
+void Speaker::on(Regroup&) {
+  const Time now = now_time();
+  std::erase_if(groups_, [](const auto& entry) { return entry.second.members.empty(); });
+  for (const auto& [id, group] : groups_) follow_group(*group.members.front(), State::init, now);
+}
+
 void Speaker::on(StopAll&) {
   const Time now = now_time();
-  for (const auto& [id, instance] : instances_) handle(*instance, Stop{}, now);
+  stopping_ = true;
+  for (const auto& [id, instance] : instances_) {
+    handle(*instance, Stop{}, now);
+    instance->orders->decided();  // also of one that never began: what is left over on its interface goes, too
+  }
+  boxes_.kernel.ring();
   returns_.put(AllStopped{});
 }
 
@@ -165,12 +179,12 @@ void Speaker::on(Footing& message) {
 
 /// Starts the machine once both verdicts are known; tells it of faults from then on.
 void Speaker::judge(Instance& instance, bool link_came_up, Time now) {
-  if (!instance.kernel_faulty || !instance.tracker_faulty) return;
+  if (stopping_ || !instance.kernel_faulty || !instance.tracker_faulty) return;
   const bool faulty = *instance.kernel_faulty || *instance.tracker_faulty;
   if (instance.router.state() == State::init) {
     instance.told_faulty = faulty;
     handle(instance, Start{faulty}, now);
-  } else if (faulty != instance.told_faulty) {
+  } else if (faulty != instance.told_faulty || link_came_up) {
     instance.told_faulty = faulty;
     handle(instance, FaultChanged{faulty, link_came_up}, now);
   }
@@ -179,7 +193,7 @@ void Speaker::judge(Instance& instance, bool link_came_up, Time now) {
 /// Makes the kernel's form of the destinations for the interface in use.
 void Speaker::aim(Instance& instance) noexcept {
   const auto& destinations = instance.settings->destinations;
-  instance.targets.resize(destinations.size());  // main has reserved it
+  instance.targets.resize(destinations.size());  // a reload, or a new sender: not between a timer and its advert
   for (std::size_t i = 0; i < destinations.size(); ++i) {
     instance.targets[i] = socket_address(destinations[i], instance.index);
   }
@@ -203,13 +217,15 @@ void Speaker::on_timer(Instance& instance) {
   const bool in_time = instance.router.state() == State::master && late < interval;
   if (!in_time) {
     const auto listener = listeners_.find(instance.settings->listener);
-    if (listener != listeners_.end()) receive(listener->second);
+    if (listener != listeners_.end()) receive(listener->second, kPacketsWhenLate);
   }
   if (instance.router.deadline() == due) handle(instance, Timeout{}, now);
   arm(instance);
   instance.status.late = late;
   instance.status.late_max = std::max(instance.status.late_max, late);
-  if (late >= interval) note({.kind = Kind::late, .id = instance.id, .duration = late});
+  if (late < interval) return;
+  if (const auto repeated = worth_a_note(instance, Kind::late, now))
+    note({.kind = Kind::late, .id = instance.id, .duration = late, .repeated = repeated});
 }
 
 void Speaker::arm(Instance& instance) noexcept {
@@ -259,13 +275,16 @@ void Speaker::perform(Instance& instance, const Effects& effects, Time now, cons
   InstanceStatus& status = instance.status;
   const VirtualRouter& router = instance.router;
   const auto heard = [&](Kind kind, std::uint8_t theirs) {
+    const auto repeated = worth_a_note(instance, kind, now);
+    if (repeated == 0) return;
     note({.kind = kind,
           .id = instance.id,
           .state = router.state(),
           .theirs = theirs,
           .ours = router.effective_priority(),
           .peer = peer != nullptr ? *peer : base::IpAddress{},
-          .duration = router.master_advert_int()});
+          .duration = router.master_advert_int(),
+          .repeated = repeated});
   };
   bool ordered = false;
   for (const Effect& effect : effects.all()) {
@@ -388,6 +407,18 @@ void Speaker::on(FillStatus& message) {
     if (router.state() == State::master) status.master.reset();
   }
   returns_.put(StatusFilled{std::move(message.status)});
+}
+
+std::uint64_t Speaker::worth_a_note(Instance& instance, SpeakerNote::Kind kind, Time now) noexcept {
+  auto& pace = instance.paces[static_cast<std::size_t>(kind)];
+  ++pace.held;
+  if (now - pace.since >= kNotePause) {
+    pace.since = now;
+    pace.said = 0;
+  }
+  if (pace.said == kNotesPerPause) return 0;
+  ++pace.said;
+  return std::exchange(pace.held, 0);
 }
 
 void Speaker::note(const SpeakerNote& note) noexcept {

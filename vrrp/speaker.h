@@ -50,8 +50,13 @@ class Speaker {
     std::vector<SpeakerInstance*> instances;
   };
   using Instance = SpeakerInstance;
-  /// Least pause between two notes of one kind about one instance.
+  /// At most so many notes of one kind about one instance in this time; of refusals and errors: one.
   static constexpr Duration kNotePause = std::chrono::seconds(10);
+  static constexpr std::uint32_t kNotesPerPause = 5;
+  /// Packets of one socket that are taken before the others, and the timers, have their turn.
+  static constexpr int kPacketsPerTurn = 64;
+  /// All that a socket's buffer can hold, before a late timer acts.
+  static constexpr int kPacketsWhenLate = 4'096;
 
   /// Members of a sync group; both lists are in the same order.
   struct Group {
@@ -66,6 +71,7 @@ class Speaker {
   void on(Adopt& message);
   void on(Change& message);
   void on(Dismiss& message);
+  void on(Regroup& message);
   void on(TrackerVerdict& message);
   void on(OperatorSays& message);
   void on(FillStatus& message);
@@ -74,8 +80,8 @@ class Speaker {
   void on(Footing& message);
 
   void on_timer(Instance& instance);
-  /// Takes what has arrived, but at most a share.
-  void receive(Listener& listener);
+  /// Takes what has arrived, but at most so much.
+  void receive(Listener& listener, int packets);
   void receive_one(Listener& listener, const ReceivedPacket& packet, Time now);
   void take_advert(Instance& instance, const ReceivedPacket& packet, Time now);
   void refuse(Instance& instance, const ReceivedPacket& packet, Refusal refusal, Time now) noexcept;
@@ -94,6 +100,8 @@ class Speaker {
   void attach(Instance& instance);
   void detach(Instance& instance) noexcept;
   void note(const SpeakerNote& note) noexcept;
+  /// How often that has been since it was last noted; 0: it is to be counted only, not noted.
+  static std::uint64_t worth_a_note(Instance& instance, SpeakerNote::Kind kind, Time now) noexcept;
   [[nodiscard]] Instance* find(InstanceId id) noexcept;
 
   std::unique_ptr<base::EventLoop> loop_;
@@ -105,6 +113,7 @@ class Speaker {
   std::vector<std::byte> buffer_;  ///< of receive()
   std::uint64_t unknown_vrid_ = 0;
   std::uint64_t notes_lost_ = 0;
+  bool stopping_ = false;
 };
 
 }  // namespace sluice::vrrp

@@ -13,27 +13,27 @@ namespace {
 
 using Kind = SpeakerNote::Kind;
 
-/// Packets of one socket that are taken before the others, and the timers, have their turn.
-constexpr int kPacketsPerTurn = 64;
-
 }  // namespace
 
 void Speaker::on(ListenerSocket& message) {
   Listener& listener = listeners_[message.id];
-  if (listener.fd) loop_->remove(listener.fd.get());
+  if (listener.fd) {
+    loop_->remove(listener.fd.get());
+    returns_.put(Retired{std::move(listener.fd)});
+  }
   listener.fd = std::move(message.fd);
   listener.family = message.family;
   if (!listener.fd) return;
   // Without memory for one more watch nothing is heard; the instances then act as if they were alone.
   (void)loop_->add(listener.fd.get(), EPOLLIN, [this, id = message.id](std::uint32_t) {
     const auto found = listeners_.find(id);
-    if (found != listeners_.end()) receive(found->second);
+    if (found != listeners_.end()) receive(found->second, kPacketsPerTurn);
   });
 }
 
-void Speaker::receive(Listener& listener) {
+void Speaker::receive(Listener& listener, int packets) {
   if (!listener.fd) return;
-  for (int i = 0; i < kPacketsPerTurn; ++i) {
+  for (int i = 0; i < packets; ++i) {
     const auto packet = receive_advert(listener.fd.get(), listener.family, buffer_);
     if (!packet) {
       if (errno == EINTR || errno == ENETDOWN) continue;  // ENETDOWN: told once, when the interface goes down
@@ -80,7 +80,6 @@ void Speaker::take_advert(Instance& instance, const ReceivedPacket& packet, Time
 void Speaker::refuse(Instance& instance, const ReceivedPacket& packet, Refusal refusal, Time now) noexcept {
   const auto kind = static_cast<std::size_t>(refusal);
   ++instance.status.refused[kind];
-  if (refusal == Refusal::own) return;
   ++instance.refusals_held[kind];
   Time& noted = instance.refusal_noted[kind];
   if (noted != Time{} && now - noted < kNotePause) return;

@@ -101,7 +101,13 @@ struct SpeakerInstance {
   int ready_priority = -1;  ///< -1: to be encoded
 
   InstanceStatus status;
-  // Notes held back: at most one of a kind in kNotePause.
+  /// Notes of one kind, of which only some are made.
+  struct Pace {
+    Time since{};
+    std::uint32_t said = 0;   ///< since then
+    std::uint64_t held = 0;   ///< since the last that was made
+  };
+  std::array<Pace, kNoteKinds> paces{};
   std::array<Time, kRefusals> refusal_noted{};
   std::array<std::uint64_t, kRefusals> refusals_held{};
   Time lists_noted{};

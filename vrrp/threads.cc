@@ -76,13 +76,12 @@ void Threads::put(ToSpeaker&& message) {
 }
 
 void Threads::put(ToKernel&& message) {
-  to_kernel_->put(std::move(message));
+  to_kernel_->queue(std::move(message));
 }
 
 bool Threads::flush() {
-  const bool speaker = to_speaker_->flush();
-  const bool kernel = to_kernel_->flush();
-  return speaker && kernel;
+  // In this order: the kernel side speaks of instances that the speaker must have adopted by then.
+  return to_speaker_->flush() && to_kernel_->flush();
 }
 
 }  // namespace sluice::vrrp

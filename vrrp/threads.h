@@ -23,8 +23,9 @@ class Threads {
   ~Threads();
 
   void put(ToSpeaker&& message);
+  /// Sent by flush(), once all is sent that was put for the speaker before it.
   void put(ToKernel&& message);
-  /// Sends what found its box full; false: call it again a little later.
+  /// Sends what waits; false: call it again a little later.
   bool flush();
   [[nodiscard]] NoteBox& notes() noexcept { return *notes_; }
   [[nodiscard]] ReturnBox& returns() noexcept { return *returns_; }

@@ -123,6 +123,19 @@ TEST(Roster, DismissesWhatIsGone) {
   EXPECT_EQ(plan->to_kernel.instances.size(), 1U);
 }
 
+TEST(Roster, HasGroupsLookAnewAfterAllOfAReload) {
+  Roster roster;
+  std::vector<config::VrrpInstance> three{instance("a", 1), instance("b", 2), instance("c", 3)};
+  for (auto& member : three) member.sync_group = "g";
+  ASSERT_TRUE(roster.replace(three));
+  EXPECT_TRUE(roster.replace(three)->to_speaker.empty());
+  const auto plan = roster.replace({three[1], three[2]});
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->to_speaker.size(), 2U);
+  EXPECT_TRUE(std::holds_alternative<Dismiss>(plan->to_speaker[0]));
+  EXPECT_TRUE(std::holds_alternative<Regroup>(plan->to_speaker[1]));
+}
+
 TEST(Roster, TellsWhatItDoesAndNothingOfNothing) {
   Roster roster;
   EXPECT_EQ(told_of(*roster.replace({instance("a", 1), instance("b", 2)})), "VRRP instances: 2 new");

@@ -1,0 +1,242 @@
+// The speaker between its boxes: no kernel, no interface; what it says comes back as notes and returns.
+#include "vrrp/speaker.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <span>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/headers.h"
+#include "test/unit/vrrp/advert_vectors.h"
+
+namespace sluice::vrrp {
+namespace {
+
+using namespace std::chrono_literals;  // NOLINT: of a test
+using Kind = SpeakerNote::Kind;
+
+template <typename Box>
+std::unique_ptr<Box> box() {
+  return *Box::make();
+}
+
+class SpeakerTest : public testing::Test {
+ protected:
+  static constexpr InstanceId kA{1}, kB{2}, kC{3};
+  static constexpr ListenerId kLan{1};
+
+  ~SpeakerTest() override {
+    speaker_->finish();
+    if (thread_.joinable()) thread_.join();
+  }
+  void run() {
+    thread_ = std::thread([this] { speaker_->run(); });
+  }
+
+  static std::unique_ptr<SpeakerSettings> settings(const Parameters& parameters, std::optional<std::uint32_t> group = {}) {
+    auto out = std::make_unique<SpeakerSettings>();
+    out->parameters = parameters;
+    out->parameters.in_group = group.has_value();
+    out->format = {.version = parameters.version, .authenticated = false};
+    out->vrid = 61;
+    out->addresses = {test::ip("10.99.0.100")};
+    out->destinations = {test::kGroup4};
+    out->accept = accept_rules(parameters.version, Centis(100), out->addresses, {}, false);
+    out->listener = kLan;
+    out->group = group;
+    return out;
+  }
+  void adopt(InstanceId id, const Parameters& parameters, std::optional<std::uint32_t> group = {}) {
+    auto instance = std::make_unique<SpeakerInstance>(id, settings(parameters, group), std::make_shared<Orders>(),
+                                                      std::chrono::steady_clock::now());
+    instance->timer = base::Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    say(Adopt{std::move(instance)});
+  }
+  void say(ToSpeaker message) { ASSERT_TRUE(main_->put(std::move(message))); }
+  void footing(InstanceId id, bool faulty, bool link_came_up = false) {
+    Footing message;
+    message.id = id;
+    message.faulty = faulty;
+    message.link_came_up = link_came_up;
+    ASSERT_TRUE(kernel_->put(std::move(message)));
+  }
+  void sound(InstanceId id) {
+    footing(id, false);
+    say(TrackerVerdict{id, false, 100});
+  }
+
+  /// The next return of this kind; others are let go.
+  template <typename T>
+  std::optional<T> returned() {
+    for (;;) {
+      while (auto message = returns_->take()) {
+        if (auto* wanted = std::get_if<T>(&*message)) return std::move(*wanted);
+      }
+      if (!wait(returns_->wake())) return std::nullopt;
+    }
+  }
+  bool enters(InstanceId id, State state) {
+    for (;;) {
+      while (const auto note = notes_->take()) {
+        if (note->kind == Kind::state && note->id == id && note->state == state) return true;
+      }
+      if (!wait(notes_->wake())) return false;
+    }
+  }
+  std::size_t count_notes(Kind kind) {
+    std::size_t count = 0;
+    while (const auto note = notes_->take()) count += note->kind == kind ? 1 : 0;
+    return count;
+  }
+  InstanceStatus status(InstanceId id) {
+    auto empty = std::make_unique<SpeakerStatus>();
+    empty->instances.resize(8);
+    say(FillStatus{std::move(empty)});
+    const auto filled = returned<StatusFilled>();
+    for (std::size_t i = 0; filled && i < filled->status->count; ++i) {
+      if (filled->status->instances[i].id == id) return filled->status->instances[i];
+    }
+    ADD_FAILURE() << "no status";
+    return {};
+  }
+
+  std::unique_ptr<SpeakerBox> main_ = box<SpeakerBox>();
+  std::unique_ptr<FootingBox> kernel_ = box<FootingBox>();
+  std::unique_ptr<NoteBox> notes_ = box<NoteBox>();
+  std::unique_ptr<ReturnBox> returns_ = box<ReturnBox>();
+  Wake orders_ = *Wake::make();
+  std::unique_ptr<Speaker> speaker_ = *Speaker::create({*main_, *kernel_, *notes_, *returns_, orders_});
+
+ private:
+  static bool wait(const Wake& wake) {
+    pollfd what{.fd = wake.fd(), .events = POLLIN, .revents = 0};
+    if (::poll(&what, 1, 5'000) != 1) return false;
+    wake.clear();
+    return true;
+  }
+  std::thread thread_;
+};
+
+constexpr Parameters kFast{.version = 3, .advert_int = 10ms};
+
+TEST_F(SpeakerTest, WhatTheKernelSideSaysOfAnInstanceIsNotLostWhenItIsHeardFirst) {
+  footing(kA, false);  // its box is the first to be awake
+  adopt(kA, kFast);
+  say(TrackerVerdict{kA, false, 100});
+  run();
+  EXPECT_TRUE(enters(kA, State::master));
+}
+
+TEST_F(SpeakerTest, AGroupGoesOnWithoutTheMemberThatAReloadTookAway) {
+  for (const InstanceId id : {kA, kB, kC}) adopt(id, kFast, 0);
+  say(OperatorSays{kA, true});
+  run();
+  for (const InstanceId id : {kA, kB, kC}) sound(id);
+  ASSERT_TRUE(enters(kC, State::backup));
+  const auto end = std::chrono::steady_clock::now() + 200ms;  // all that want to be master want it by then
+  while (std::chrono::steady_clock::now() < end) ASSERT_EQ(status(kB).state, State::backup);
+  say(Dismiss{kA});
+  say(Regroup{});
+  EXPECT_TRUE(enters(kB, State::master));
+  EXPECT_EQ(status(kC).state, State::master);
+}
+
+TEST_F(SpeakerTest, AGroupIsNotJudgedWhileItsMembersMoveToAnother) {
+  for (const InstanceId id : {kA, kB}) adopt(id, kFast, 0);
+  say(OperatorSays{kB, true});
+  run();
+  for (const InstanceId id : {kA, kB}) sound(id);
+  ASSERT_TRUE(enters(kB, State::backup));
+  const auto end = std::chrono::steady_clock::now() + 200ms;
+  while (std::chrono::steady_clock::now() < end) ASSERT_EQ(status(kA).state, State::backup);
+  for (const InstanceId id : {kA, kB}) say(Change{id, settings(kFast, 1)});
+  say(Regroup{});
+  EXPECT_EQ(status(kA).state, State::backup) << "kB holds it back in the new group, too";
+  EXPECT_EQ(status(kA).became_master, 0U);
+}
+
+TEST_F(SpeakerTest, WhatWasStoppedDoesNotBeginAgain) {
+  adopt(kA, kFast);
+  run();
+  sound(kA);
+  ASSERT_TRUE(enters(kA, State::master));
+  say(StopAll{});
+  ASSERT_TRUE(returned<AllStopped>());
+  say(TrackerVerdict{kA, true, 100});  // the data plane was stopped as well
+  footing(kA, false);
+  EXPECT_EQ(status(kA).state, State::init);
+}
+
+TEST_F(SpeakerTest, WhatNeverBeganGivesUpWhatIsLeftOverWhenAllIsStopped) {
+  auto orders = std::make_shared<Orders>();
+  auto instance = std::make_unique<SpeakerInstance>(kA, settings(kFast), orders, std::chrono::steady_clock::now());
+  instance->timer = base::Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  say(Adopt{std::move(instance)});
+  say(StopAll{});
+  run();
+  ASSERT_TRUE(returned<AllStopped>());
+  EXPECT_TRUE(orders->view().decided);
+  EXPECT_FALSE(orders->view().hold);
+}
+
+TEST_F(SpeakerTest, StartupDelayCountsFromTheLinkThoughSomethingElseIsMissingYet) {
+  adopt(kA, {.version = 3, .advert_int = 1s, .startup_delay = 100ms});
+  run();
+  sound(kA);
+  footing(kA, true);
+  ASSERT_TRUE(enters(kA, State::fault));
+  const auto end = std::chrono::steady_clock::now() + 150ms;  // the delay of the start is over
+  while (std::chrono::steady_clock::now() < end) (void)status(kA);
+  say(TrackerVerdict{kA, true, 100});  // the data plane's port has no link either
+  ASSERT_EQ(status(kA).state, State::fault);
+  footing(kA, false, true);
+  ASSERT_EQ(status(kA).state, State::fault);
+  say(TrackerVerdict{kA, false, 100});
+  EXPECT_EQ(status(kA).reason, Reason::startup_delay);
+}
+
+TEST_F(SpeakerTest, LeavesItToMainToCloseAListener) {
+  const int fd = ::fcntl(orders_.fd(), F_DUPFD_CLOEXEC, 0);
+  ASSERT_TRUE(kernel_->put(ListenerSocket{kLan, base::Family::v4, base::Fd(fd)}));
+  ASSERT_TRUE(kernel_->put(ListenerSocket{kLan, base::Family::v4, base::Fd()}));
+  run();
+  const auto retired = returned<Retired>();
+  ASSERT_TRUE(retired);
+  EXPECT_EQ(retired->fd.get(), fd);
+}
+
+/// Any host of the segment can send such adverts as fast as it likes.
+TEST_F(SpeakerTest, AFloodOfLowerPrioritiesIsNotNotedOneByOne) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
+  const base::Fd far(ends[0]);
+  ASSERT_TRUE(kernel_->put(ListenerSocket{kLan, base::Family::v4, base::Fd(ends[1])}));
+  adopt(kA, {.version = 2, .priority = 100});
+  run();
+  sound(kA);
+  ASSERT_TRUE(enters(kA, State::backup));
+  std::array<std::byte, sizeof(base::Ipv4Hdr) + kMaxAdvertBytes> packet{};
+  auto* ip = base::at<base::Ipv4Hdr>(std::span(packet), 0);
+  ip->version_ihl = 0x45;
+  ip->ttl = 255;
+  ip->src = test::ip("10.99.0.1").v4();
+  ip->dst = test::kGroup4.v4();
+  const std::vector<base::IpAddress> addresses{test::ip("10.99.0.100")};
+  const auto advert = encode({.format = {.version = 2}, .vrid = 61, .priority = 1, .addresses = addresses},
+                             std::span(packet).subspan(sizeof(base::Ipv4Hdr)));
+  constexpr std::uint64_t kFlood = 1'000;
+  for (std::uint64_t i = 0; i < kFlood; ++i) {
+    ASSERT_GT(::send(far.get(), packet.data(), sizeof(base::Ipv4Hdr) + advert.size(), 0), 0);
+  }
+  while (status(kA).received < kFlood) {
+  }
+  EXPECT_LE(count_notes(Kind::lower_priority), 10U);
+}
+
+}  // namespace
+}  // namespace sluice::vrrp
