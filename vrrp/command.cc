@@ -109,9 +109,9 @@ void Commands::cancel(Id id) {
 void Commands::reap(Id id) {
   const auto found = children_.find(id);
   siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(found->second.pid), &info, WEXITED | WNOHANG) != 0 ||
-      info.si_pid == 0)
-    return;
+  // No such child: the kernel has reaped it, since who started us ignores SIGCHLD. It has ended all the same.
+  const bool reaped = ::waitid(P_PID, static_cast<id_t>(found->second.pid), &info, WEXITED | WNOHANG) == 0;
+  if (reaped ? info.si_pid == 0 : errno != ECHILD) return;
   Child child = std::move(found->second);
   loop_.cancel(child.limit);
   loop_.remove(child.pidfd.get());

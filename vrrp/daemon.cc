@@ -173,6 +173,7 @@ base::Result<void> Daemon::run(const config::Config& config) {
   ::sd_notify(0, "STOPPING=1");
   take_news();
   take_notes();
+  notifier_.start_all();
   lines_.flush();
   base::log::info("stopped");
   return {};
@@ -297,6 +298,8 @@ void Daemon::take_notes() {
     if (note->kind == SpeakerNote::Kind::state) lines_.entered(note->id, note->state);
     if (note->kind == SpeakerNote::Kind::state && note->from != note->state)
       notifier_.entered(member->config, note->state, note->ours);
+    if (note->kind == SpeakerNote::Kind::lower_priority && note->state == State::master)
+      notifier_.heard_lower_priority(member->config);
   }
 }
 
@@ -319,8 +322,11 @@ void Daemon::on(Dismissed& dismissed) {
 void Daemon::on(KernelLine& line) {
   lines_.take(std::move(line));
   if (lines_.empty()) return;
-  loop_.cancel(lines_timer_);
-  lines_timer_ = loop_.after(kLinesWithin, [this] { lines_.flush(); });
+  if (lines_timer_ != EventLoop::TimerId::none) return;  // newer lines do not put it off
+  lines_timer_ = loop_.after(kLinesWithin, [this] {
+    lines_timer_ = EventLoop::TimerId::none;
+    lines_.flush();
+  });
 }
 
 void Daemon::on(KernelTrouble& news) {

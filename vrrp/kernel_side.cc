@@ -24,10 +24,6 @@ constexpr std::uint32_t kDead = 0xffffffff;
 /// What waits for a full box is tried again after this time.
 constexpr std::chrono::milliseconds kFlush{1};
 
-void sooner(std::optional<Time>& next, Time when) {
-  if (!next || when < *next) next = when;
-}
-
 bool same(const std::optional<config::VrrpTrouble>& a, const std::optional<config::VrrpTrouble>& b) {
   if (a.has_value() != b.has_value()) return false;
   return !a || (a->tracker == b->tracker && a->reason == b->reason);
@@ -94,12 +90,18 @@ void KernelSide::take_from_main() {
 }
 
 void KernelSide::on(KernelWork& message) {
+  const Time now = std::chrono::steady_clock::now();
   std::set<InstanceId> kept;
   for (KernelInstance& work : message.instances) {
     kept.insert(work.id);
     const auto [at, fresh] = instances_.try_emplace(work.id);
     Instance& instance = at->second;
-    if (fresh) instance.seen = work.orders->view();
+    if (fresh) {
+      instance.seen = work.orders->view();
+      // Its peers wait so long for our adverts. What is new by a reload has nothing of an earlier process.
+      const Duration patience = work.config.down_timer_adverts * work.config.advert_int;
+      instance.left_over_until = now + (has_worked_ ? Duration::zero() : patience);
+    }
     // Another source address, or another destination, means another socket.
     if (!fresh && (instance.work.config.source != work.config.source ||
                    instance.work.config.vmac_xmit_base != work.config.vmac_xmit_base)) {
@@ -128,7 +130,22 @@ void KernelSide::on(KernelWork& message) {
   for (auto& [id, spec] : message.listeners) listeners_[id].spec = std::move(spec);
   std::erase_if(tracked_, [&](const auto& entry) { return !message.tracked.contains(entry.first); });
   for (const std::string& name : message.tracked) tracked_.try_emplace(name);
+  has_worked_ = true;
+  remove_unwanted_macvlans();
   settle();
+}
+
+/// Also because the kernel lets no two macvlans of one MAC address be up on an interface.
+void KernelSide::remove_unwanted_macvlans() {
+  std::erase_if(macvlans_, [this](const std::string& name) {
+    const bool wanted = std::ranges::any_of(instances_, [&](const auto& entry) {
+      const config::VrrpInstance& instance = entry.second.work.config;
+      return instance.use_vmac && instance.vmac_interface == name;
+    });
+    if (wanted) return false;
+    if (const Interface* macvlan = interfaces_->by_name(name)) (void)interfaces_->remove_link(*macvlan);
+    return true;
+  });
 }
 
 void KernelSide::on(FillKernelStatus&) {
@@ -235,7 +252,7 @@ void KernelSide::wake_at(std::optional<Time> next) {
 }
 
 void KernelSide::settle_once(Time now, std::optional<Time>& next) {
-  read_orders();
+  read_orders(now, next);
   for (auto& [id, instance] : instances_) {
     if (instance.work.config.use_vmac) settle_vmac(instance, now, next);
   }
@@ -250,11 +267,19 @@ void KernelSide::settle_once(Time now, std::optional<Time>& next) {
   tell_tracked();
 }
 
-void KernelSide::read_orders() {
+void KernelSide::read_orders(Time now, std::optional<Time>& next) {
   for (auto& [id, instance] : instances_) {
     const Orders::View view = instance.work.orders->view();
     const Orders::View seen = std::exchange(instance.seen, view);
-    if (!view.decided) continue;
+    if (!view.decided) {
+      // Whoever judges takes too long: by now another router may have the addresses.
+      if (instance.left_over_until <= now) {
+        keeper_->hold(id, false);
+      } else {
+        sooner(next, instance.left_over_until);
+      }
+      continue;
+    }
     keeper_->hold(id, view.hold);
     if (std::exchange(instance.holds, view.hold) != view.hold) {
       log_order(instance,

@@ -50,6 +50,7 @@ class KernelSide {
     KernelInstance work;
     Orders::View seen;
     bool holds = false;
+    Time left_over_until{};  ///< what an earlier process left behind stays so long for the speaker to judge
     std::optional<config::VrrpTrouble> trouble{};
     bool told = false;  ///< the speaker knows of it
     std::uint32_t sender_index = 0;
@@ -76,7 +77,8 @@ class KernelSide {
 
   void settle();
   void settle_once(Time now, std::optional<Time>& next);
-  void read_orders();
+  void read_orders(Time now, std::optional<Time>& next);
+  void remove_unwanted_macvlans();
   void settle_vmac(Instance& instance, Time now, std::optional<Time>& next);
   void settle_listener(ListenerId id, Listener& listener, Time now, std::optional<Time>& next);
   void judge(Instance& instance, Time now, std::optional<Time>& next);
@@ -103,6 +105,7 @@ class KernelSide {
   std::map<ListenerId, Listener> listeners_;
   std::map<std::string, std::optional<TrackedInterface>> tracked_;
   std::set<std::string> macvlans_;  ///< those that we made
+  bool has_worked_ = false;         ///< main has said once what there is to do
   bool changed_ = false;            ///< since settle() began
   bool finishing_ = false;
   base::EventLoop::TimerId timer_ = base::EventLoop::TimerId::none;

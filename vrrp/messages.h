@@ -21,6 +21,11 @@
 /// What the three threads say to each other.
 namespace sluice::vrrp {
 
+/// Of two moments at which something is to be done, the earlier one.
+inline void sooner(std::optional<Time>& next, Time when) noexcept {
+  if (!next || when < *next) next = when;
+}
+
 /// Of an instance, for the life of the process; never used twice.
 enum class InstanceId : std::uint32_t {};
 /// Of a pair (interface, family) on which adverts are heard; never used twice.

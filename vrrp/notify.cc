@@ -47,17 +47,33 @@ std::vector<std::vector<std::string>> Notifier::commands_of(const config::VrrpIn
 }
 
 void Notifier::entered(const config::VrrpInstance& instance, State state, std::uint8_t priority) {
-  const auto commands = commands_of(instance, state, priority);
+  line_up(instance.name, commands_of(instance, state, priority));
+}
+
+void Notifier::heard_lower_priority(const config::VrrpInstance& instance) {
+  if (!instance.notify.master_rx_lower_pri.empty()) line_up(instance.name, {instance.notify.master_rx_lower_pri});
+}
+
+void Notifier::start_all() {
+  for (auto& [instance, queue] : queues_) {
+    for (const auto& command : std::exchange(queue.waiting, {})) {
+      if (const auto started = commands_.start(command, kLimit, nullptr); !started)
+        base::log::error("({}) notify: {}", instance, started.error().message);
+    }
+  }
+}
+
+void Notifier::line_up(const std::string& instance, const std::vector<std::vector<std::string>>& commands) {
   if (commands.empty()) return;
-  Queue& queue = queues_[instance.name];
+  Queue& queue = queues_[instance];
   for (const auto& command : commands) {
     if (queue.waiting.size() >= kMostWaiting) {
-      base::log::warn("({}) the commands of notify take too long: one is left out", instance.name);
+      base::log::warn("({}) the commands of notify take too long: one is left out", instance);
       queue.waiting.pop_front();
     }
     queue.waiting.push_back(command);
   }
-  if (!queue.running) next(instance.name);
+  if (!queue.running) next(instance);
 }
 
 void Notifier::next(const std::string& instance) {

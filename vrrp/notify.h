@@ -23,6 +23,11 @@ class Notifier {
   /// `state` has been entered; init: the instance has stopped.
   void entered(const config::VrrpInstance& instance, State state, std::uint8_t priority);
 
+  /// A master has heard a lower priority: `notify_master_rx_lower_pri`.
+  void heard_lower_priority(const config::VrrpInstance& instance);
+  /// The loop ends: what waits is started at once, with nobody to wait for it.
+  void start_all();
+
   /// What is to be run, in this order: the state's command, then `notify` with keepalived's arguments.
   [[nodiscard]] static std::vector<std::vector<std::string>> commands_of(const config::VrrpInstance& instance,
                                                                          State state, std::uint8_t priority);
@@ -32,6 +37,7 @@ class Notifier {
     std::deque<std::vector<std::string>> waiting;
     bool running = false;
   };
+  void line_up(const std::string& instance, const std::vector<std::vector<std::string>>& commands);
   void next(const std::string& instance);
 
   Commands& commands_;

@@ -15,8 +15,8 @@ namespace sluice::vrrp {
 /// interval puts the next one off. Thread: the loop's.
 class ScriptWatch {
  public:
-  /// `before`: the watch that it takes the place of, at a reload: what that one knows holds until the script has
-  /// run anew. Null: there is none.
+  /// `before`: the watch that it takes the place of at a reload: what that one knows holds until the script
+  /// has run anew. Null: there is none.
   ScriptWatch(base::EventLoop& loop, Commands& commands, config::VrrpTrackScript script,
               std::function<void()> changed, const ScriptWatch* before);
   ScriptWatch(const ScriptWatch&) = delete;

@@ -193,7 +193,7 @@ void Speaker::judge(Instance& instance, bool link_came_up, Time now) {
 /// Makes the kernel's form of the destinations for the interface in use.
 void Speaker::aim(Instance& instance) noexcept {
   const auto& destinations = instance.settings->destinations;
-  instance.targets.resize(destinations.size());  // a reload, or a new sender: not between a timer and its advert
+  instance.targets.resize(destinations.size());  // not between a timer and its advert
   for (std::size_t i = 0; i < destinations.size(); ++i) {
     instance.targets[i] = socket_address(destinations[i], instance.index);
   }

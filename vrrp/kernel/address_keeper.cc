@@ -9,10 +9,6 @@ namespace {
 
 constexpr std::chrono::seconds kPause{1};
 
-void sooner(std::optional<Time>& next, Time when) {
-  if (!next || when < *next) next = when;
-}
-
 }  // namespace
 
 void AddressKeeper::set(InstanceId instance, const std::string& name,
@@ -51,7 +47,7 @@ std::optional<InstanceId> AddressKeeper::holder_of(const Place& place) const {
   return std::nullopt;
 }
 
-/// Someone may yet want it: at the start a left-over address stays until the speaker has judged.
+/// Someone may yet want it: at the start a left-over address stays until the speaker has judged, within limits.
 bool AddressKeeper::undecided(const Place& place) const {
   return std::ranges::any_of(place.listed, [&](InstanceId id) {
     const auto holder = holders_.find(id);
@@ -65,9 +61,23 @@ void AddressKeeper::fail(Place& place, const base::Error& error) {
   log_(base::log::Level::error, error.message + "; it is tried again each second");
 }
 
+/// An interface that has been renamed does not keep the address, unless it is to have it under its new name, too.
+void AddressKeeper::leave_renamed(const Key& key, Place& place) {
+  const Interface* const was = place.index == 0 ? nullptr : interfaces_.by_index(place.index);
+  if (was == nullptr || was->name == key.first || !interfaces_.has(was->index, key.second)) return;
+  const auto other = places_.find({was->name, key.second});
+  if (other != places_.end() && !other->second.listed.empty()) return;
+  const Interface interface = *was;
+  if (const auto removed = interfaces_.remove_address(interface, key.second); !removed)
+    fail(place, removed.error());
+  interfaces_.drain();
+  place.index = 0;
+}
+
 void AddressKeeper::remove_unwanted(Time now, std::optional<Time>& next) {
   for (auto at = places_.begin(); at != places_.end();) {
     auto& [key, place] = *at;
+    leave_renamed(key, place);
     const Interface* const found = interfaces_.by_name(key.first);
     const bool there = found != nullptr && interfaces_.has(found->index, key.second);
     if (holder_of(place) || undecided(place)) {
@@ -128,6 +138,7 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
       continue;
     }
     place.failure.clear();
+    place.index = interface.index;
     if (repair) {
       place.not_before = now + kPause;
       Holder& who = holders_[*holder];

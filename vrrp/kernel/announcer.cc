@@ -47,7 +47,7 @@ void Announcer::step(Time now, std::optional<Time>& next) {
       at = queues_.erase(at);
       continue;
     }
-    if (!next || queue.not_before < *next) next = queue.not_before;
+    sooner(next, queue.not_before);
     ++at;
   }
 }

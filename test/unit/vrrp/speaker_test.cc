@@ -1,6 +1,7 @@
 // The speaker between its boxes: no kernel, no interface; what it says comes back as notes and returns.
 #include "vrrp/speaker.h"
 
+#include <array>
 #include <fcntl.h>
 #include <poll.h>
 #include <span>
@@ -38,7 +39,8 @@ class SpeakerTest : public testing::Test {
     thread_ = std::thread([this] { speaker_->run(); });
   }
 
-  static std::unique_ptr<SpeakerSettings> settings(const Parameters& parameters, std::optional<std::uint32_t> group = {}) {
+  static std::unique_ptr<SpeakerSettings> settings(const Parameters& parameters,
+                                                   std::optional<std::uint32_t> group = {}) {
     auto out = std::make_unique<SpeakerSettings>();
     out->parameters = parameters;
     out->parameters.in_group = group.has_value();
@@ -52,8 +54,9 @@ class SpeakerTest : public testing::Test {
     return out;
   }
   void adopt(InstanceId id, const Parameters& parameters, std::optional<std::uint32_t> group = {}) {
-    auto instance = std::make_unique<SpeakerInstance>(id, settings(parameters, group), std::make_shared<Orders>(),
-                                                      std::chrono::steady_clock::now());
+    auto instance =
+        std::make_unique<SpeakerInstance>(id, settings(parameters, group), std::make_shared<Orders>(),
+                                          std::chrono::steady_clock::now());
     instance->timer = base::Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     say(Adopt{std::move(instance)});
   }
@@ -174,7 +177,8 @@ TEST_F(SpeakerTest, WhatWasStoppedDoesNotBeginAgain) {
 
 TEST_F(SpeakerTest, WhatNeverBeganGivesUpWhatIsLeftOverWhenAllIsStopped) {
   auto orders = std::make_shared<Orders>();
-  auto instance = std::make_unique<SpeakerInstance>(kA, settings(kFast), orders, std::chrono::steady_clock::now());
+  auto instance = std::make_unique<SpeakerInstance>(kA, settings(kFast), orders,
+                                                    std::chrono::steady_clock::now());
   instance->timer = base::Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   say(Adopt{std::move(instance)});
   say(StopAll{});
