@@ -83,6 +83,13 @@ class SpeakerTest : public testing::Test {
       if (!wait(returns_->wake())) return std::nullopt;
     }
   }
+  /// All that was put into the kernel side's box so far has been heard.
+  void wait_for_kernel_box() {
+    const int fd = ::fcntl(orders_.fd(), F_DUPFD_CLOEXEC, 0);
+    ASSERT_TRUE(kernel_->put(ListenerSocket{ListenerId{9}, base::Family::v4, base::Fd(fd)}));
+    ASSERT_TRUE(kernel_->put(ListenerSocket{ListenerId{9}, base::Family::v4, base::Fd()}));
+    ASSERT_TRUE(returned<Retired>());
+  }
   bool enters(InstanceId id, State state) {
     for (;;) {
       while (const auto note = notes_->take()) {
@@ -172,6 +179,7 @@ TEST_F(SpeakerTest, WhatWasStoppedDoesNotBeginAgain) {
   ASSERT_TRUE(returned<AllStopped>());
   say(TrackerVerdict{kA, true, 100});  // the data plane was stopped as well
   footing(kA, false);
+  wait_for_kernel_box();
   EXPECT_EQ(status(kA).state, State::init);
 }
 
@@ -199,6 +207,7 @@ TEST_F(SpeakerTest, StartupDelayCountsFromTheLinkThoughSomethingElseIsMissingYet
   say(TrackerVerdict{kA, true, 100});  // the data plane's port has no link either
   ASSERT_EQ(status(kA).state, State::fault);
   footing(kA, false, true);
+  wait_for_kernel_box();
   ASSERT_EQ(status(kA).state, State::fault);
   say(TrackerVerdict{kA, false, 100});
   EXPECT_EQ(status(kA).reason, Reason::startup_delay);
