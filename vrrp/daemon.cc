@@ -52,6 +52,7 @@ base::Result<base::Fd> signals() {
   if (const int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); error != 0) {
     return base::system_error("cannot block SIGTERM", error);
   }
+  ::signal(SIGCHLD, SIG_DFL);  // ignored by who started us, scripts would end without an exit code
   base::Fd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return base::system_error("cannot wait for SIGTERM", errno);
   return fd;
