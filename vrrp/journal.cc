@@ -78,8 +78,9 @@ std::vector<JournalLine> lines_of(const SpeakerNote& note, const config::VrrpIns
   const std::string& name = instance.name;
   const std::string peer = note.peer.to_string();
   const bool master = note.state == State::master;
-  const std::string again =
-      note.repeated > 1 ? fmt::format(" ({} of them since the last such line)", note.repeated) : std::string();
+  const std::string again = note.repeated > 1
+                                ? fmt::format(" ({} of them since the last such line)", note.repeated)
+                                : std::string();
   std::vector<JournalLine> out;
   switch (note.kind) {
     case Kind::state: state_lines(note, name, fault, out); break;

@@ -61,8 +61,8 @@ struct OperatorSays {
   InstanceId id{};
   bool yield = false;
 };
-/// Comes after the changes of a reload: each sync group looks anew at who is in it. Until then nobody acts on a
-/// group of which only some members have changed.
+/// Comes after the changes of a reload: each sync group looks anew at who is in it. Until then nobody acts on
+/// a group of which only some members have changed.
 struct Regroup {};
 /// To be filled in, and given back.
 struct FillStatus {
@@ -138,8 +138,7 @@ struct Retired {
   base::Fd fd;
 };
 struct AllStopped {};
-using SpeakerReturn =
-    std::variant<std::monostate, Dismissed, Changed, StatusFilled, Retired, AllStopped>;
+using SpeakerReturn = std::variant<std::monostate, Dismissed, Changed, StatusFilled, Retired, AllStopped>;
 
 // --- main -> kernel side -----------------------------------------------------------------------------------
 

@@ -51,7 +51,8 @@ void Notifier::entered(const config::VrrpInstance& instance, State state, std::u
 }
 
 void Notifier::heard_lower_priority(const config::VrrpInstance& instance) {
-  if (!instance.notify.master_rx_lower_pri.empty()) line_up(instance.name, {instance.notify.master_rx_lower_pri});
+  if (!instance.notify.master_rx_lower_pri.empty())
+    line_up(instance.name, {instance.notify.master_rx_lower_pri});
 }
 
 void Notifier::start_all() {

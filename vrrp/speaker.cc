@@ -61,8 +61,8 @@ void Speaker::take_from_main() {
 }
 
 void Speaker::take_from_kernel() {
-  // What the kernel side says of an instance follows main's Adopt of it: so that one comes first, whichever box
-  // was looked at first.
+  // What the kernel side says of an instance follows main's Adopt of it: so that one comes first, whichever
+  // box was looked at first.
   take_from_main();
   boxes_.from_kernel.wake().clear();
   while (auto message = boxes_.from_kernel.take()) {
@@ -119,7 +119,8 @@ void Speaker::on(StopAll&) {
   stopping_ = true;
   for (const auto& [id, instance] : instances_) {
     handle(*instance, Stop{}, now);
-    instance->orders->decided();  // also of one that never began: what is left over on its interface goes, too
+    instance->orders
+        ->decided();  // also of one that never began: what is left over on its interface goes, too
   }
   boxes_.kernel.ring();
   returns_.put(AllStopped{});

@@ -104,8 +104,8 @@ struct SpeakerInstance {
   /// Notes of one kind, of which only some are made.
   struct Pace {
     Time since{};
-    std::uint32_t said = 0;   ///< since then
-    std::uint64_t held = 0;   ///< since the last that was made
+    std::uint32_t said = 0;  ///< since then
+    std::uint64_t held = 0;  ///< since the last that was made
   };
   std::array<Pace, kNoteKinds> paces{};
   std::array<Time, kRefusals> refusal_noted{};

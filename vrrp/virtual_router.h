@@ -221,7 +221,8 @@ class VirtualRouter {
   Parameters parameters_;
   // Timers: none while unset.
   std::optional<Time> advert_timer_{}, master_down_timer_{}, startup_timer_{};
-  std::optional<Time> startup_until_{};  ///< end of startup_delay, whatever the state; stays when it has passed
+  std::optional<Time>
+      startup_until_{};  ///< end of startup_delay, whatever the state; stays when it has passed
   std::optional<Time> second_burst_timer_{}, refresh_timer_{};
   Effect::Burst second_burst_ = Effect::Burst::full;
   std::optional<Time> last_sent_{}, last_lower_burst_{};

@@ -47,7 +47,8 @@ std::optional<InstanceId> AddressKeeper::holder_of(const Place& place) const {
   return std::nullopt;
 }
 
-/// Someone may yet want it: at the start a left-over address stays until the speaker has judged, within limits.
+/// Someone may yet want it: at the start a left-over address stays until the speaker has judged, within
+/// limits.
 bool AddressKeeper::undecided(const Place& place) const {
   return std::ranges::any_of(place.listed, [&](InstanceId id) {
     const auto holder = holders_.find(id);
@@ -61,7 +62,8 @@ void AddressKeeper::fail(Place& place, const base::Error& error) {
   log_(base::log::Level::error, error.message + "; it is tried again each second");
 }
 
-/// An interface that has been renamed does not keep the address, unless it is to have it under its new name, too.
+/// An interface that has been renamed does not keep the address, unless it is to have it under its new name,
+/// too.
 void AddressKeeper::leave_renamed(const Key& key, Place& place) {
   const Interface* const was = place.index == 0 ? nullptr : interfaces_.by_index(place.index);
   if (was == nullptr || was->name == key.first || !interfaces_.has(was->index, key.second)) return;

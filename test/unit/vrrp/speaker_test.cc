@@ -54,9 +54,8 @@ class SpeakerTest : public testing::Test {
     return out;
   }
   void adopt(InstanceId id, const Parameters& parameters, std::optional<std::uint32_t> group = {}) {
-    auto instance =
-        std::make_unique<SpeakerInstance>(id, settings(parameters, group), std::make_shared<Orders>(),
-                                          std::chrono::steady_clock::now());
+    auto instance = std::make_unique<SpeakerInstance>(
+        id, settings(parameters, group), std::make_shared<Orders>(), std::chrono::steady_clock::now());
     instance->timer = base::Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     say(Adopt{std::move(instance)});
   }
@@ -185,8 +184,8 @@ TEST_F(SpeakerTest, WhatWasStoppedDoesNotBeginAgain) {
 
 TEST_F(SpeakerTest, WhatNeverBeganGivesUpWhatIsLeftOverWhenAllIsStopped) {
   auto orders = std::make_shared<Orders>();
-  auto instance = std::make_unique<SpeakerInstance>(kA, settings(kFast), orders,
-                                                    std::chrono::steady_clock::now());
+  auto instance =
+      std::make_unique<SpeakerInstance>(kA, settings(kFast), orders, std::chrono::steady_clock::now());
   instance->timer = base::Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   say(Adopt{std::move(instance)});
   say(StopAll{});
