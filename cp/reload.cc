@@ -47,7 +47,7 @@ asio::awaitable<Outcome> Reload::run() {
   }
   const Turn turn(under_way_);
   auto outcome = co_await attempt();
-  if (std::exchange(vrrp_behind_, false)) {
+  if (outcome && vrrp_behind_) {
     const std::string told = co_await tell_vrrp();
     add_note(*outcome, told);
   }
@@ -90,7 +90,7 @@ asio::awaitable<Outcome> Reload::attempt() {
     add_note(report, fmt::format("it could not be kept for restarts{}: {}",
                                  has_vrrp ? ", nor given to sluice-vrrp" : "", written.error().message));
   }
-  vrrp_behind_ = has_vrrp && written;
+  vrrp_behind_ = (vrrp_behind_ || has_vrrp) && written;
   co_return Outcome(std::move(report));
 }
 
@@ -98,7 +98,10 @@ asio::awaitable<std::string> Reload::tell_vrrp() {
   std::string request = config::encode_vrrp_request(config::ReloadRequest{});
   const auto line = co_await ask(runtime_dir_ / "vrrp.sock", std::move(request), kVrrpWithin);
   const auto told = line ? config::decode_done_reply(*line) : base::Result<std::string>(line.error());
-  if (told) co_return *told;
+  if (told) {
+    vrrp_behind_ = false;
+    co_return *told;
+  }
   std::string sentence;
   if (!line && line.error().code == base::ErrorCode::unavailable) {
     sentence =

@@ -46,7 +46,8 @@ class Reload {
   std::filesystem::path runtime_dir_;
   std::function<void(PreparedChecks)> adopted_;
   bool under_way_ = false;
-  bool vrrp_behind_ = false;  ///< accepted.json holds what sluice-vrrp does not know yet
+  /// accepted.json holds what sluice-vrrp does not know yet; it is told again with the next reload.
+  bool vrrp_behind_ = false;
 };
 
 }  // namespace sluice::cp

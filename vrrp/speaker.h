@@ -47,6 +47,7 @@ class Speaker {
   struct Listener {
     base::Family family = base::Family::v4;
     base::Fd fd;
+    base::EventLoop::TimerId rest{};  ///< until the end of a rest(); none: it is being watched
     std::vector<SpeakerInstance*> instances;
   };
   using Instance = SpeakerInstance;
@@ -80,8 +81,9 @@ class Speaker {
   void on(Footing& message);
 
   void on_timer(Instance& instance);
-  /// Takes what has arrived, but at most so much.
-  void receive(Listener& listener, int packets);
+  /// Takes what has arrived, but at most so much. True: it took so much, and there may be more.
+  bool receive(Listener& listener, int packets);
+  void rest(Listener& listener);
   void receive_one(Listener& listener, const ReceivedPacket& packet, Time now);
   void take_advert(Instance& instance, const ReceivedPacket& packet, Time now);
   void refuse(Instance& instance, const ReceivedPacket& packet, Refusal refusal, Time now) noexcept;

@@ -13,11 +13,16 @@ namespace {
 
 using Kind = SpeakerNote::Kind;
 
+/// After a full turn the socket is left alone for so long. Any host of the segment can send faster than we
+/// read, and this thread's priority is above all others of its CPU, workers included.
+constexpr std::chrono::milliseconds kRest{1};
+
 }  // namespace
 
 void Speaker::on(ListenerSocket& message) {
   Listener& listener = listeners_[message.id];
   if (listener.fd) {
+    loop_->cancel(std::exchange(listener.rest, base::EventLoop::TimerId::none));
     loop_->remove(listener.fd.get());
     returns_.put(Retired{std::move(listener.fd)});
   }
@@ -27,20 +32,30 @@ void Speaker::on(ListenerSocket& message) {
   // Without memory for one more watch nothing is heard; the instances then act as if they were alone.
   (void)loop_->add(listener.fd.get(), EPOLLIN, [this, id = message.id](std::uint32_t) {
     const auto found = listeners_.find(id);
-    if (found != listeners_.end()) receive(found->second, kPacketsPerTurn);
+    if (found != listeners_.end() && receive(found->second, kPacketsPerTurn)) rest(found->second);
   });
 }
 
-void Speaker::receive(Listener& listener, int packets) {
-  if (!listener.fd) return;
+void Speaker::rest(Listener& listener) {
+  // A watch that cannot be changed stays as it is: then this thread goes on reading, as without a flood.
+  if (!loop_->modify(listener.fd.get(), 0)) return;
+  listener.rest = loop_->after(kRest, [this, &listener] {
+    listener.rest = base::EventLoop::TimerId::none;
+    (void)loop_->modify(listener.fd.get(), EPOLLIN);  // the same call could be made a moment ago
+  });
+}
+
+bool Speaker::receive(Listener& listener, int packets) {
+  if (!listener.fd) return false;
   for (int i = 0; i < packets; ++i) {
     const auto packet = receive_advert(listener.fd.get(), listener.family, buffer_);
     if (!packet) {
       if (errno == EINTR || errno == ENETDOWN) continue;  // ENETDOWN: told once, when the interface goes down
-      return;
+      return false;
     }
     receive_one(listener, *packet, std::chrono::steady_clock::now());
   }
+  return true;
 }
 
 void Speaker::receive_one(Listener& listener, const ReceivedPacket& packet, Time now) {
