@@ -255,6 +255,7 @@ void KernelSide::settle_once(Time now, std::optional<Time>& next) {
   read_orders(now, next);
   for (auto& [id, instance] : instances_) {
     if (instance.work.config.use_vmac) settle_vmac(instance, now, next);
+    keeper_->withhold(id, find_trouble(instance).has_value());
   }
   for (const AddressKeeper::Added& added : keeper_->settle(now, next)) {
     const auto found = instances_.find(added.instance);

@@ -44,6 +44,7 @@ CASES = [
     Case("interface down", lambda host: host.link("down"), lambda host: host.link("up"), "is down", True, "silence"),
     Case("cable pulled", lambda host: host.unplug(), lambda host: host.plug(), "has no link", True, "silence"),
     Case("addresses flushed", lambda host: host.flush(), lambda host: host.own_addresses(), "address to send from", True, "good-bye"),
+    Case("own address deleted", lambda host: host.delete_own(), lambda host: host.own_addresses(), "address to send from", True, "good-bye"),
     Case("virtual IP deleted by hand", lambda host: host.delete_vip()),
     Case("network restarted", lambda host: (host.flush(), host.link("down"), host.link("up")), without="good-bye"),
     Case("data plane killed", lambda host: host.kill("sluice-dp"), without="silence"),
@@ -89,6 +90,7 @@ def test_heals(pair, case):
     shown = one.vrrp()
     assert shown["troubles"] == [] and shown["addresses_missing"] == [], shown
     assert not two.holds()
+    assert one.own_address().split("/")[0] not in one.secondary_addresses()
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -104,5 +104,18 @@ class Host:
         for line in (self.lab.state / f"{self.node}.commands").read_text().splitlines():
             self.run("ip", *line.split(), check=False)
 
+    def own_address(self):
+        """The one that it has on the clients' side without VRRP: ADDRESS/LENGTH."""
+        lines = (self.lab.state / f"{self.node}.commands").read_text().splitlines()
+        return next(words[2] for words in map(str.split, lines) if words[:2] == ["addr", "replace"] and words[4] == self.interface and ":" not in words[2])
+
+    def delete_own(self):
+        self.run("ip", "addr", "del", self.own_address(), "dev", self.interface)
+
+    def secondary_addresses(self):
+        """Those that go when the address goes that they are secondary to."""
+        shown = json.loads(self.run("ip", "-j", "addr", "show", "dev", self.interface).stdout)
+        return {address["local"] for link in shown for address in link["addr_info"] if address.get("secondary")}
+
     def delete_vip(self):
         self.run("ip", "addr", "del", f"{self.lab.vip4}/24", "dev", self.interface, check=False)

@@ -116,7 +116,7 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
   for (auto& [key, place] : places_) {
     const auto holder = holder_of(place);
     const Interface* const found = interfaces_.by_name(key.first);
-    if (!holder || found == nullptr) continue;
+    if (!holder || found == nullptr || holders_[*holder].withheld) continue;
     if (!found->up) {  // the kernel itself takes IPv6 addresses away from it; its holder will hear of it
       place.lost = false;
       continue;

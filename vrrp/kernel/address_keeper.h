@@ -36,6 +36,10 @@ class AddressKeeper {
   /// All of it is taken away.
   void forget(InstanceId instance);
   void hold(InstanceId instance, bool held);
+  /// Nothing is added for it. When the host's own address goes, and its VIPs of the same subnet with it, a
+  /// VIP that was put back first would become the subnet's primary address, and take the own one along when
+  /// it goes.
+  void withhold(InstanceId instance, bool withheld) { holders_[instance].withheld = withheld; }
   /// The kernel said that it has lost an address.
   void lost(const std::string& interface, const base::IpAddress& address);
 
@@ -64,7 +68,7 @@ class AddressKeeper {
   };
   struct Holder {
     std::string name;
-    bool decided = false, held = false;
+    bool decided = false, held = false, withheld = false;
     std::uint64_t repaired = 0;
   };
   [[nodiscard]] std::optional<InstanceId> holder_of(const Place& place) const;
