@@ -197,6 +197,9 @@ class BackupTest : public testing::Test {
   void begin(const std::function<void(config::Service&)>& adjust = [](config::Service&) {}) {
     controller_.emplace(web(adjust), now_);
   }
+  static void a_ends_sessions(config::Service& service) {
+    service.servers[0].on_marked_down = config::OnMarkedDown::shutdown_sessions;
+  }
   void act(const char* server, config::ServerAction action, std::uint32_t value = 0) {
     const auto done = controller_->command({"web", server, action, value, false}, now_);
     ASSERT_TRUE(done) << done.error().message;
@@ -286,14 +289,11 @@ TEST_F(BackupTest, SessionsDoNotEndBecauseTheConfigurationBeginsToSaySo) {
 }
 
 TEST_F(BackupTest, CountOfEndedSessionsGoesOnFromWhatTheDataPlaneHasSeen) {
-  const auto adjust = [](config::Service& service) {
-    service.servers[0].on_marked_down = config::OnMarkedDown::shutdown_sessions;
-  };
-  begin(adjust);
+  begin(a_ends_sessions);
   act("a", config::ServerAction::health_down);
   act("a", config::ServerAction::health_up);
   const config::ForwardingState running = controller_->desired();
-  begin(adjust);  // another process
+  begin(a_ends_sessions);  // another process
   controller_->reconcile(running, now_);
   EXPECT_THAT(shutdowns(), ElementsAre(1, 0, 0, 0));
   EXPECT_EQ(controller_->desired().generation, running.generation) << "nothing to be told";
@@ -301,27 +301,24 @@ TEST_F(BackupTest, CountOfEndedSessionsGoesOnFromWhatTheDataPlaneHasSeen) {
   EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0));
   controller_->reconcile(controller_->desired(), now_);
   EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0)) << "once";
-  begin(adjust);
+  begin(a_ends_sessions);
   act("a", config::ServerAction::health_down);
   controller_->reconcile(running, now_);
   EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0)) << "went down before they had met";
 }
 
 TEST_F(BackupTest, SessionsEndThoughTheProcessDidBeforeItCouldSaySo) {
-  const auto adjust = [](config::Service& service) {
-    service.servers[0].on_marked_down = config::OnMarkedDown::shutdown_sessions;
-  };
-  begin(adjust);
+  begin(a_ends_sessions);
   act("a", config::ServerAction::health_down);
   act("a", config::ServerAction::health_up);
   const config::ForwardingState running = controller_->desired();
   act("a", config::ServerAction::health_down);
   const SavedState saved = controller_->save({now_, 0});
-  begin(adjust);  // another process
+  begin(a_ends_sessions);  // another process
   controller_->restore(saved, {now_, 0});
   controller_->reconcile(running, now_);
   EXPECT_THAT(shutdowns(), ElementsAre(2, 0, 0, 0));
-  begin(adjust);
+  begin(a_ends_sessions);
   controller_->restore({}, {now_, 0});
   controller_->reconcile(running, now_);
   EXPECT_THAT(shutdowns(), ElementsAre(1, 0, 0, 0)) << "whatever the file knew";
