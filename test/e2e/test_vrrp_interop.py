@@ -6,13 +6,12 @@
 Every row is played by keepalived against keepalived, too: what it then comes to is what is asked of sluice.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from conftest import wait_for
 from testbed.lab import Lab
-from vrrp_peers import Adverts, Frr, Keepalived, Sluice, Speaker, instance
+from vrrp_match import Match, side_by_side
+from vrrp_peers import Adverts, Frr, Keepalived, Sluice, Speaker
 
 SETTINGS = {
     "v2-pass": {"version": 2, "auth_pass": "1111"},
@@ -24,36 +23,6 @@ SETTINGS = {
 OF_FRR = ["v2", "v3"]
 PAIRS = [(Keepalived, Keepalived), (Sluice, Keepalived), (Keepalived, Sluice), (Sluice, Sluice)]
 PAIRS_WITH_FRR = [(Sluice, Frr), (Frr, Sluice), (Keepalived, Frr)]
-
-
-class Match:
-    """Two speakers in a lab of their own."""
-
-    def __init__(self, lab, kinds, settings, changes=({}, {})):
-        self.lab, self.speakers = lab, []
-        for number, (kind, change) in enumerate(zip(kinds, changes)):
-            mine = {"priority": (90, 80)[number], **settings, **change}
-            if mine.pop("unicast", False):
-                hosts = [f"{lab.front4}.2", f"{lab.front4}.3"]
-                mine |= {"unicast_src_ip": hosts[number], "unicast_peer": [hosts[1 - number]]}
-            self.speakers.append(kind(lab, f"lb{number + 1}", instance(lab, **mine)))
-
-    def masters(self):
-        return [speaker.node for speaker in self.speakers if speaker.process and speaker.process.poll() is None and speaker.is_master()]
-
-    def becomes(self, *masters, after):
-        """These are the masters before long, and still are when two more adverts have been sent."""
-        def told():
-            logs = "\n".join(f"--- {speaker.kind} at {speaker.node}\n{speaker.text()[-2500:]}" for speaker in self.speakers)
-            return f"{list(masters)} to be master after {after}; {self.masters()} is.\n{logs}"
-
-        try:
-            wait_for(lambda: self.masters() == list(masters), "the election", 30, every=0.1)
-        except Exception as error:
-            raise AssertionError(told()) from error
-        with Adverts(self.lab) as adverts:
-            wait_for(lambda: adverts.count() >= 2 * len(masters), "two more adverts")
-        assert self.masters() == list(masters), told()
 
 
 def elect(match):
@@ -129,10 +98,8 @@ def play(name, kinds):
 
 @pytest.fixture(scope="module")
 def played(request):
-    """(settings, kinds) -> future of its complaints. They wait most of the time: so all that are asked for go side by side."""
-    asked = [item.callspec.params for item in request.session.items if item.module is request.module]
-    with ThreadPoolExecutor(8) as pool:
-        yield {(row["name"], row["kinds"]): pool.submit(play, row["name"], row["kinds"]) for row in asked}
+    """(settings, kinds) -> future of its complaints."""
+    yield from side_by_side(request, play)
 
 
 def rows():

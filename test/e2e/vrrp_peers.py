@@ -20,8 +20,9 @@ from testbed.balancer import BUILD
 from testbed.lab import LabError, wait_for
 
 # Keys of an instance that keepalived has under the same name; of durations: with how many seconds' unit.
-KEEPALIVED_KEYS = ["interface", "virtual_router_id", "priority", "down_timer_adverts"]
-KEEPALIVED_FLAGS = ["check_unicast_src", "lower_prio_no_advert", "higher_prio_send_advert", "vmac_xmit_base"]
+KEEPALIVED_KEYS = ["interface", "virtual_router_id", "priority", "down_timer_adverts", "mcast_src_ip"]
+KEEPALIVED_FLAGS = ["check_unicast_src", "lower_prio_no_advert", "higher_prio_send_advert", "vmac_xmit_base", "nopreempt"]
+KEEPALIVED_COMMANDS = ["notify", "notify_master", "notify_backup", "notify_fault", "notify_stop", "notify_master_rx_lower_pri"]
 
 
 def seconds(text):
@@ -39,12 +40,12 @@ def instance(lab, *, family=4, **settings):
 
 
 class Speaker:
-    """A process that speaks VRRP at a node."""
+    """A process that speaks VRRP at a node: as one instance, or as several of which `vrrp` is the first."""
 
     kind = ""
 
-    def __init__(self, lab, node, vrrp):
-        self.lab, self.node, self.vrrp = lab, node, vrrp
+    def __init__(self, lab, node, vrrp, *others):
+        self.lab, self.node, self.vrrp, self.instances = lab, node, vrrp, [vrrp, *others]
         self.log = f"{self.kind}-{node}.log"
         self.directory = lab.state / f"{self.kind}-{node}"
         self.directory.mkdir(exist_ok=True)
@@ -84,9 +85,12 @@ class Speaker:
         own = [a["local"] for a in shown[0]["addr_info"] if "local" in a and ipaddress.ip_address(a["local"]).version == family]
         return next(ipaddress.ip_address(a) for a in own if a not in [v.split("/")[0] for v in self.vrrp["addresses"]])
 
-    def is_master(self):
-        return all(address.split("/")[0] in self.addresses() for address in self.vrrp["addresses"])
+    def holds(self, vrrp):
+        """Whether the node has all addresses of an instance."""
+        return {address.split("/")[0] for address in vrrp["addresses"]} <= self.addresses()
 
+    def is_master(self):
+        return all(self.holds(vrrp) for vrrp in self.instances)
 
 
 class Sluice(Speaker):
@@ -94,19 +98,33 @@ class Sluice(Speaker):
 
     kind = "sluice"
 
-    def __init__(self, lab, node, vrrp, prefix=()):
-        super().__init__(lab, node, vrrp)
+    def __init__(self, lab, node, vrrp, *others, prefix=()):
+        super().__init__(lab, node, vrrp, *others)
         self.prefix = prefix
 
-    def start(self):
-        config = {"ports": balancer.ports_for(self.lab), "services": [], "vrrp": [{"track_dataplane": False, **self.vrrp}]}
+    def write(self):
+        config = {"ports": balancer.ports_for(self.lab), "services": [], "vrrp": [{"track_dataplane": False, **vrrp} for vrrp in self.instances]}
         path = self.directory / "sluice.json"
         path.write_text(json.dumps(config, indent=2))
-        self.process = self.lab.start(self.node, *self.prefix, BUILD / "vrrp" / "sluice-vrrp", "--config", path, "--runtime-dir", self.directory, log=self.log)
+        return path
+
+    def start(self):
+        (self.directory / "vrrp.sock").unlink(missing_ok=True)  # of one that was killed
+        self.process = self.lab.start(self.node, *self.prefix, BUILD / "vrrp" / "sluice-vrrp", "--config", self.write(), "--runtime-dir", self.directory, log=self.log)
         wait_for(lambda: self.process.poll() is not None or (self.directory / "vrrp.sock").exists(), "sluice-vrrp to serve its socket")
         if self.process.poll() is not None:
             raise LabError(f"sluice-vrrp ended: {self.text()}")
         return self
+
+    def reload(self, *instances):
+        """Has these instances from now on."""
+        self.vrrp, self.instances = instances[0], list(instances)
+        self.write()
+        before = self.text().count("reloaded")
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.text().count("reloaded") > before, "sluice-vrrp to reload")
+        if "not reloaded" in self.text():
+            raise LabError(f"sluice-vrrp did not reload: {self.text()}")
 
     def complaints(self):
         return [line for line in self.text().splitlines()
@@ -115,27 +133,40 @@ class Sluice(Speaker):
     def cli(self, *words):
         return [BUILD / "tools" / "sluice" / "sluice", *words, "--runtime-dir", self.directory]
 
-    def show(self):
-        """What `sluice show vrrp --json` says of its one instance."""
-        return json.loads(self.lab.run(self.node, *self.cli("show", "vrrp", "--json")).stdout)["instances"][0]
+    def show(self, name=None):
+        """What `sluice show vrrp --json` says of an instance, default the first."""
+        shown = json.loads(self.lab.run(self.node, *self.cli("show", "vrrp", "--json")).stdout)["instances"]
+        return next(row for row in shown if name in (None, row["name"]))
 
 
 class Keepalived(Speaker):
     kind = "keepalived"
 
     def config(self):
-        vrrp = self.vrrp
-        yield "global_defs {\n  router_id lab\n  script_user root\n  vrrp_garp_master_delay 1\n}"
+        startup = [f"  vrrp_startup_delay {seconds(vrrp['startup_delay']):g}\n" for vrrp in self.instances if "startup_delay" in vrrp]
+        yield "global_defs {\n  router_id lab\n  script_user root\n  vrrp_garp_master_delay 1\n" + "".join(startup[:1]) + "}"
+        scripts = {script["name"]: script for vrrp in self.instances for script in vrrp.get("track_script", [])}
+        for name, script in scripts.items():
+            yield f"vrrp_script {name} {{\n  script \"{' '.join(map(str, script['script']))}\""
+            yield from (f"  {key} {seconds(script[key]):g}" for key in ("interval", "timeout") if key in script)
+            yield from (f"  {key} {script[key]}" for key in ("rise", "fall") if key in script)
+            yield "}"
+        for group in sorted({vrrp["sync_group"] for vrrp in self.instances if "sync_group" in vrrp}):
+            members = [vrrp["name"] for vrrp in self.instances if vrrp.get("sync_group") == group]
+            yield f"vrrp_sync_group {group} {{\n  group {{\n" + "".join(f"    {name}\n" for name in members) + "  }\n}"
+        for vrrp in self.instances:
+            yield from self.instance_config(vrrp)
+
+    def instance_config(self, vrrp):
         yield f"vrrp_instance {vrrp['name']} {{"
         yield f"  state {vrrp.get('state', 'BACKUP')}"
         yield f"  version {vrrp['version']}"
         yield f"  advert_int {seconds(vrrp['advert_int']):g}"
         yield from (f"  {key} {vrrp[key]}" for key in KEEPALIVED_KEYS if key in vrrp)
         yield from (f"  {key}" for key in KEEPALIVED_FLAGS if vrrp.get(key))
+        yield from (f"  {key} \"{' '.join(map(str, vrrp[key]))}\"" for key in KEEPALIVED_COMMANDS if key in vrrp)
         if "auth_pass" in vrrp:
             yield f"  authentication {{\n    auth_type PASS\n    auth_pass {vrrp['auth_pass']}\n  }}"
-        if vrrp.get("nopreempt"):
-            yield "  nopreempt"
         if "preempt_delay" in vrrp:
             yield f"  preempt_delay {seconds(vrrp['preempt_delay']):g}"
         if "unicast_peer" in vrrp:
@@ -143,6 +174,10 @@ class Keepalived(Speaker):
             yield "  unicast_peer {\n" + "".join(f"    {peer}\n" for peer in vrrp["unicast_peer"]) + "  }"
         if vrrp.get("use_vmac"):
             yield f"  use_vmac vmac{vrrp['virtual_router_id']}"
+        for key, name in (("track_interface", "interface"), ("track_script", "name")):
+            if key in vrrp:
+                rows = [f"    {tracked[name]} weight {tracked.get('weight', 0)}\n" for tracked in vrrp[key]]
+                yield f"  {key} {{\n" + "".join(rows) + "  }"
         for block, key in (("virtual_ipaddress", "addresses"), ("virtual_ipaddress_excluded", "addresses_excluded")):
             if key in vrrp:
                 yield f"  {block} {{\n" + "".join(f"    {address}\n" for address in vrrp[key]) + "  }"

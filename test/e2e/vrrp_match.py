@@ -1,0 +1,50 @@
+"""Two VRRP speakers (vrrp_peers.py) that meet, and who of them is master."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from testbed.lab import wait_for
+from vrrp_peers import Adverts, instance
+
+
+class Match:
+    """Two speakers in a lab of their own. `changes`: of the settings, at each; there "others": further instances."""
+
+    def __init__(self, lab, kinds, settings, changes=({}, {})):
+        self.lab, self.speakers = lab, []
+        for number, (kind, change) in enumerate(zip(kinds, changes)):
+            mine = {"priority": (90, 80)[number], **settings, **change}
+            if mine.pop("unicast", False):
+                hosts = [f"{lab.front4}.2", f"{lab.front4}.3"]
+                mine |= {"unicast_src_ip": hosts[number], "unicast_peer": [hosts[1 - number]]}
+            others = [instance(lab, **{"priority": mine["priority"], **settings, **other}) for other in mine.pop("others", [])]
+            self.speakers.append(kind(lab, f"lb{number + 1}", instance(lab, **mine), *others))
+
+    def start(self):
+        for speaker in self.speakers:
+            speaker.start()
+        return self.speakers
+
+    def masters(self):
+        return [speaker.node for speaker in self.speakers if speaker.process and speaker.process.poll() is None and speaker.is_master()]
+
+    def becomes(self, *masters, after):
+        """These are the masters before long, and still are when two more adverts have been sent."""
+        def told():
+            logs = "\n".join(f"--- {speaker.kind} at {speaker.node}\n{speaker.text()[-2500:]}" for speaker in self.speakers)
+            return f"{list(masters)} to be master after {after}; {self.masters()} is.\n{logs}"
+
+        try:
+            wait_for(lambda: self.masters() == list(masters), "the election", 30, every=0.1)
+        except Exception as error:
+            raise AssertionError(told()) from error
+        with Adverts(self.lab) as adverts:
+            wait_for(lambda: adverts.count() >= 2 * len(masters), "two more adverts")
+        assert self.masters() == list(masters), told()
+
+
+def side_by_side(request, play):
+    """For a fixture: plays all rows of the module that are asked for; they wait most of the time, so all go at once.
+    Yields {(a row's arguments): future of what play(*arguments) returns}."""
+    asked = [tuple(item.callspec.params.values()) for item in request.session.items if item.module is request.module and hasattr(item, "callspec")]
+    with ThreadPoolExecutor(8) as pool:
+        yield {row: pool.submit(play, *row) for row in asked}
