@@ -335,8 +335,8 @@ void KernelSide::settle_vmac(Instance& instance, Time now, std::optional<Time>& 
     return;
   }
   instance.vmac_failure.clear();
+  macvlans_.insert(wanted.vmac_interface);
   if (*outcome) {
-    macvlans_.insert(wanted.vmac_interface);
     log(Level::info, fmt::format("({}) made interface {} with {} on {}", wanted.name, wanted.vmac_interface,
                                  vmac_of(wanted).to_string(), wanted.interface));
   }

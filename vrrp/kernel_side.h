@@ -104,7 +104,7 @@ class KernelSide {
   std::map<InstanceId, Instance> instances_;
   std::map<ListenerId, Listener> listeners_;
   std::map<std::string, std::optional<TrackedInterface>> tracked_;
-  std::set<std::string> macvlans_;  ///< those that we made
+  std::set<std::string> macvlans_;  ///< those that we, or a process before us, made
   bool has_worked_ = false;         ///< main has said once what there is to do
   bool changed_ = false;            ///< since settle() began
   bool finishing_ = false;

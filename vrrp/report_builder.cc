@@ -76,6 +76,10 @@ config::VrrpInstanceReport report_of(const Member& member, const InstanceStatus&
   out.addresses_missing = kernel.missing;
   if (member.kernel_trouble) out.troubles.push_back(*member.kernel_trouble);
   out.troubles.insert(out.troubles.end(), member.verdict.troubles.begin(), member.verdict.troubles.end());
+  if (speaker.state == State::fault && speaker.reason == Reason::group) {
+    out.troubles.push_back(
+        {"group", fmt::format("another member of sync group {} is in FAULT", instance.sync_group), 0});
+  }
   if (speaker.yielded) out.troubles.push_back({"operator", "yielded by an operator", 0});
   for (std::size_t i = 0; i < speaker.peer_count; ++i)
     out.peers.push_back(peer_of(speaker.peers[i], instance, now));

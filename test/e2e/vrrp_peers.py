@@ -187,6 +187,8 @@ class Keepalived(Speaker):
         path = self.directory / "keepalived.conf"
         path.write_text("\n".join(self.config()) + "\n")
         files = {option: self.directory / name for option, name in (("-p", "pid"), ("-r", "vrrp.pid"), ("-c", "checkers.pid"))}
+        for file in files.values():
+            file.unlink(missing_ok=True)  # of one that was killed: it would be taken to run still
         words = [str(word) for pair in files.items() for word in pair]
         self.process = self.lab.start(self.node, "keepalived", "-n", "-l", "-D", "-P", "-f", path, *words, log=self.log)
         wait_for(lambda: self.process.poll() is not None or "Entering" in self.text(), "keepalived to start")
