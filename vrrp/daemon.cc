@@ -225,6 +225,8 @@ void Daemon::carry_out(Roster::Plan plan) {
   for (auto& member : plan.gone) departing_.push_back(std::move(member));
   trackers_->replace();
   for (const auto& member : roster_.members()) judge(*member);
+  if (const auto kept = yielded_file_.write(roster_.yielded()); !kept)
+    base::log::error("a restart of sluice-vrrp will not know who has yielded: {}", kept.error().message);
 }
 
 base::Result<std::string> Daemon::reload() {

@@ -129,6 +129,7 @@ base::Result<Roster::Plan> Roster::replace(const std::vector<config::VrrpInstanc
                          std::move_iterator(dismissals.end()));
   if (!plan.to_speaker.empty() && !groups_.empty()) plan.to_speaker.emplace_back(Regroup{});
   members_ = std::move(next);
+  std::erase_if(yielded_, [this](const std::string& name) { return find(name) == nullptr; });
   for (const auto& member : members_) {
     plan.to_kernel.instances.push_back({member->id, member->listener, member->config, member->orders});
     plan.to_kernel.listeners[member->listener] = {heard_on(member->config), member->config.family};

@@ -41,7 +41,8 @@ class Roster {
     std::vector<std::unique_ptr<Member>> gone;  ///< those that stop
   };
   /// Takes `wanted` over. An instance that keeps its name, interface, router id, version, family and kind of
-  /// MAC address goes on as it is; any other is a new one. Errors: no descriptors; nothing has changed then.
+  /// MAC address goes on as it is; any other is a new one. Who is not in it any more has not yielded, should
+  /// it ever come again. Errors: no descriptors; nothing has changed then.
   base::Result<Plan> replace(const std::vector<config::VrrpInstance>& wanted);
 
   /// Has the instance yield, or take part again: for whoever has its name, also after a reload.

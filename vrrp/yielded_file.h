@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -15,12 +16,14 @@ class YieldedFile {
   explicit YieldedFile(std::filesystem::path file) : file_(std::move(file)) {}
 
   /// Empty when there is no file. Error: it cannot be read.
-  [[nodiscard]] base::Result<std::set<std::string>> read() const;
-  /// Replaces what was remembered; no file is left when `names` is empty. Error: it cannot be written.
-  [[nodiscard]] base::Result<void> write(const std::set<std::string>& names) const;
+  [[nodiscard]] base::Result<std::set<std::string>> read();
+  /// Replaces what was remembered, if it differs; no file is left when `names` is empty. Error: it cannot be
+  /// written.
+  [[nodiscard]] base::Result<void> write(const std::set<std::string>& names);
 
  private:
   std::filesystem::path file_;
+  std::optional<std::set<std::string>> held_{};  ///< what the file is known to hold
 };
 
 }  // namespace sluice::vrrp

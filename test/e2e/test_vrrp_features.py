@@ -237,10 +237,70 @@ def notify(lab, kind):
     return {command: told(lab, command) for command in COMMANDS}
 
 
+# --- reloads, and what is left behind --------------------------------------------------------------------------------
+
+
+def entered(speaker):
+    return speaker.text().count("Entering")
+
+
+def leaves_group(lab, kind):
+    """Who stays in the configuration stays master; one that was in FAULT for the other's sake is well."""
+    back = {"name": "VI_2", "interface": "back", "sync_group": "arms", "virtual_router_id": 62, "addresses": [f"{lab.back4}.10/24"]}
+    match = Match(lab, (kind, kind), FAST, [{"interface": "front", "sync_group": "arms", "others": [back]}] * 2)
+    one, two = match.start()
+    match.becomes("lb1", after="the start")
+    front, second = one.instances
+    alone = {key: value for key, value in front.items() if key != "sync_group"}
+    before = entered(one)
+    one.reload(alone)
+    wait_for(lambda: not one.holds(second), "the other member's address to go")
+    assert one.holds(alone) and one.show()["state"] == "MASTER" and entered(one) == before, one.text()
+    one.reload(front, second)
+    match.becomes("lb1", after="its return")
+    lab.run("switch", "ip", "link", "set", "lb1-back", "down")
+    match.becomes("lb2", after="a fault of the other member")
+    one.reload(alone)
+    wait_for(lambda: one.holds(alone) and not two.holds(alone), "who is alone to be well")
+    assert one.show()["troubles"] == []
+
+
+def prefix_length(lab, kind):
+    """Another network for an address that is held, and was left behind by a process that was killed."""
+    lengths = lambda node: {a["prefixlen"] for link in json.loads(lab.run(node, "ip", "-j", "addr").stdout) for a in link["addr_info"] if a["local"] == lab.vip4}
+    match = Match(lab, (kind, kind), FAST)
+    one, _ = match.start()
+    match.becomes("lb1", after="the start")
+    for length in (25, 32, 24):
+        before = entered(one)
+        one.reload({**one.vrrp, "addresses": [f"{lab.vip4}/{length}"]})
+        wait_for(lambda: lengths("lb1") == {length}, f"the address to be a /{length}; it is {lengths('lb1')}")
+        assert one.is_master() and one.show()["addresses_missing"] == [] and entered(one) == before, one.text()
+    assert "taken away" not in one.text()
+
+
+def forgets_who_left(lab, kind):
+    """A name that left the configuration has not yielded when it comes again."""
+    other = {"name": "VI_2", "virtual_router_id": 62, "addresses": [f"{lab.front4}.70/24"]}
+    match = Match(lab, (kind, kind), FAST, ({"others": [other]}, {}))
+    one = match.speakers[0].start()
+    yielded = one.directory / "yielded"
+    for name in ("VI_1", "VI_2"):
+        lab.run("lb1", *one.cli("vrrp", "yield", name))
+    assert yielded.read_text().split() == ["VI_1", "VI_2"]
+    first, second = one.instances
+    one.reload(first)
+    assert yielded.read_text().split() == ["VI_1"]
+    one.reload(first, second)
+    wait_for(lambda: one.holds(second), "the one that came again to take part")
+    assert one.show("VI_1")["yielded"] and not one.show("VI_2")["yielded"]
+
+
 # --- rows ------------------------------------------------------------------------------------------------------------
 
-TWO_ARMED = [two_arms]
+TWO_ARMED = [two_arms, leaves_group]
 SCENES = [vmac, vmac_xmit_base, families, two_arms, startup_delay, preempt_delay, nopreempt, excluded, source, notify]
+OWN = [leaves_group, prefix_length, forgets_who_left]
 
 
 def play(scene, kind):
@@ -262,3 +322,8 @@ def test_as_keepalived(played, scene, kind):
     outcome = played[scene, kind].result()
     if outcome is not None and kind is Sluice:
         assert outcome == played[scene, Keepalived].result()
+
+
+@pytest.mark.parametrize("scene, kind", [(scene, Sluice) for scene in OWN], ids=[scene.__name__ for scene in OWN])
+def test_after_a_reload(played, scene, kind):
+    played[scene, kind].result()

@@ -17,6 +17,8 @@ void AddressKeeper::set(InstanceId instance, const std::string& name,
   for (auto& [key, place] : places_) place.listed.erase(instance);
   for (const config::VrrpAddress& address : addresses) {
     Place& place = places_[{address.interface, address.prefix.address}];
+    if (place.prefix_length != 0 && place.prefix_length != address.prefix.length)
+      place.outdated_length = place.prefix_length;
     place.prefix_length = address.prefix.length;
     place.listed.insert(instance);
   }
@@ -76,13 +78,25 @@ void AddressKeeper::leave_renamed(const Key& key, Place& place) {
   place.index = 0;
 }
 
+/// It is there with the length of its network that a reload has changed. Any other length is none of ours: an
+/// owner's address may be the host's own.
+bool AddressKeeper::outdated(const Key& key, const Place& place) const {
+  if (!place.outdated_length || place.outdated_length == place.prefix_length) return false;
+  const Interface* const found = interfaces_.by_name(key.first);
+  if (found == nullptr) return false;
+  const auto& addresses = interfaces_.addresses(found->index);
+  const auto there = addresses.find(key.second);
+  return there != addresses.end() && there->second.prefix_length == place.outdated_length;
+}
+
 void AddressKeeper::remove_unwanted(Time now, std::optional<Time>& next) {
   for (auto at = places_.begin(); at != places_.end();) {
     auto& [key, place] = *at;
     leave_renamed(key, place);
     const Interface* const found = interfaces_.by_name(key.first);
     const bool there = found != nullptr && interfaces_.has(found->index, key.second);
-    if (holder_of(place) || undecided(place)) {
+    const bool held = holder_of(place).has_value();
+    if ((held && !outdated(key, place)) || (!held && undecided(place))) {
       ++at;
     } else if (!there) {
       place.lost = false;
@@ -141,6 +155,7 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
     }
     place.failure.clear();
     place.index = interface.index;
+    place.outdated_length.reset();
     if (repair) {
       place.not_before = now + kPause;
       Holder& who = holders_[*holder];

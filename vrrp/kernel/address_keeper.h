@@ -58,13 +58,14 @@ class AddressKeeper {
   using Key = std::pair<std::string, base::IpAddress>;  ///< interface, address
   struct Place {
     std::uint8_t prefix_length = 0;
-    std::set<InstanceId> listed;  ///< instances
-    std::uint32_t index = 0;      ///< of the interface that was given it; 0: none
-    bool lost = false;            ///< taken away by others
-    bool leaving = false;         ///< being taken away by us
-    Time not_before{};            ///< of the next attempt to add it
-    Time remove_not_before{};     ///< of the next attempt to take it away
-    std::string failure;          ///< of the last attempt
+    std::optional<std::uint8_t> outdated_length{};  ///< before a reload; the kernel may have it still
+    std::set<InstanceId> listed;                    ///< instances
+    std::uint32_t index = 0;                        ///< of the interface that was given it; 0: none
+    bool lost = false;                              ///< taken away by others
+    bool leaving = false;                           ///< being taken away by us
+    Time not_before{};                              ///< of the next attempt to add it
+    Time remove_not_before{};                       ///< of the next attempt to take it away
+    std::string failure;                            ///< of the last attempt
   };
   struct Holder {
     std::string name;
@@ -73,6 +74,7 @@ class AddressKeeper {
   };
   [[nodiscard]] std::optional<InstanceId> holder_of(const Place& place) const;
   [[nodiscard]] bool undecided(const Place& place) const;
+  [[nodiscard]] bool outdated(const Key& key, const Place& place) const;
   void fail(Place& place, const base::Error& error);
   void leave_renamed(const Key& key, Place& place);
   void remove_unwanted(Time now, std::optional<Time>& next);

@@ -44,7 +44,7 @@ TEST(Roster, LeavesAloneWhatHasNotChanged) {
 
 TEST(Roster, KnowsByNameWhoHasYielded) {
   Roster roster;
-  roster.recall({"b", "gone"});
+  roster.recall({"b"});
   const auto plan = roster.replace({instance("a", 1), instance("b", 2)});
   ASSERT_TRUE(plan);
   EXPECT_FALSE(roster.find("a")->yielded);
@@ -56,12 +56,23 @@ TEST(Roster, KnowsByNameWhoHasYielded) {
 
   (void)roster.yield(*roster.find("a"), true);
   (void)roster.yield(*roster.find("b"), false);
-  EXPECT_EQ(roster.yielded(), (std::set<std::string>{"a", "gone"}));
+  EXPECT_EQ(roster.yielded(), std::set<std::string>{"a"});
   const auto moved = roster.replace({instance("a", 7), instance("b", 8)});  // other routers, the same names
   ASSERT_TRUE(moved);
   EXPECT_TRUE(roster.find("a")->yielded);
   EXPECT_FALSE(roster.find("b")->yielded);
   EXPECT_EQ(count<OperatorSays>(moved->to_speaker), 1U);
+}
+
+TEST(Roster, ForgetsThatWhoIsGoneHasYielded) {
+  Roster roster;
+  roster.recall({"a", "gone"});
+  ASSERT_TRUE(roster.replace({instance("a", 1), instance("b", 2)}));
+  EXPECT_EQ(roster.yielded(), std::set<std::string>{"a"});
+  ASSERT_TRUE(roster.replace({instance("b", 2)}));
+  EXPECT_TRUE(roster.yielded().empty());
+  ASSERT_TRUE(roster.replace({instance("a", 1), instance("b", 2)}));
+  EXPECT_FALSE(roster.find("a")->yielded);
 }
 
 TEST(Roster, KeepsTheStateOfWhatHasOtherSettings) {
