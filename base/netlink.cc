@@ -16,6 +16,8 @@ namespace {
 
 constexpr int kMonitorBuffer = 4 << 20;
 constexpr int kReceivesPerDrain = 256;
+/// More than the buffer holds of the smallest messages.
+constexpr int kMostWaiting = 65'536;
 
 ErrorCode code_of(int nl_code) noexcept {
   switch (nl_code < 0 ? -nl_code : nl_code) {
@@ -179,6 +181,15 @@ Result<void> NetlinkMonitor::set_buffer(int bytes) {
   return system_error("netlink monitor: receive buffer of " + std::to_string(bytes) + " bytes", errno);
 }
 
+void NetlinkMonitor::discard() const noexcept {
+  char first = 0;
+  for (int i = 0; i < kMostWaiting; ++i) {
+    if (::recv(fd(), &first, sizeof first, MSG_DONTWAIT | MSG_TRUNC) < 0 && errno != ENOBUFS &&
+        errno != EINTR)
+      return;
+  }
+}
+
 void NetlinkMonitor::drain() {
   bool lost = false;
   for (int i = 0; i < kReceivesPerDrain; ++i) {
@@ -189,6 +200,9 @@ void NetlinkMonitor::drain() {
     if (code != -NLE_NOMEM) break;
   }
   if (!lost) return;
+  // What still waits is older than the picture that is read now, and its sequel may be what was lost: whoever
+  // applied it would believe in it for good.
+  discard();
   ++resyncs_;
   callbacks_.resync();
 }

@@ -69,7 +69,8 @@ class NetlinkMonitor {
  public:
   struct Callbacks {
     std::function<void(const nlmsghdr& message)> message;
-    /// Notifications were lost (ENOBUFS: the buffer was full): dump everything again.
+    /// Notifications were lost (ENOBUFS: the buffer was full): dump everything again. None that is older
+    /// than this call is told after it.
     std::function<void()> resync;
   };
 
@@ -92,6 +93,8 @@ class NetlinkMonitor {
  private:
   NetlinkMonitor(EventLoop& loop, NetlinkSocket socket, Callbacks callbacks)
       : loop_(loop), socket_(std::move(socket)), callbacks_(std::move(callbacks)) {}
+  /// Takes all that waits, and tells none of it.
+  void discard() const noexcept;
 
   EventLoop& loop_;
   NetlinkSocket socket_;
