@@ -110,6 +110,23 @@ Error no_room(const std::string& what) {
   return {ErrorCode::exhausted, what + ": the netlink message is full"};
 }
 
+/// The kernel has, or still has, the address with this length, too.
+void take_length(InterfaceAddress& held, std::uint8_t length) {
+  if (held.prefix_length != length &&
+      std::ranges::find(held.other_lengths, length) == held.other_lengths.end())
+    held.other_lengths.push_back(length);
+}
+
+/// It has it with this length no longer. False: that was the last.
+bool drop_length(InterfaceAddress& held, std::uint8_t length) {
+  std::erase(held.other_lengths, length);
+  if (held.prefix_length != length) return true;
+  if (held.other_lengths.empty()) return false;
+  held.prefix_length = held.other_lengths.back();
+  held.other_lengths.pop_back();
+  return true;
+}
+
 ifaddrmsg address_header(const Interface& interface, const base::IpAddress& address, std::uint8_t length) {
   ifaddrmsg header{};
   header.ifa_family = address.is_v4() ? AF_INET : AF_INET6;
@@ -166,9 +183,9 @@ Result<Interfaces::Table> Interfaces::dump() {
       done = requests_.dump(**addresses, "addresses", [&](const nlmsghdr& answer) {
         const auto found = address_of(answer);
         if (!found) return;
-        auto& held = table.addresses[found->index][found->address];
-        held = found->details;
-        held.order = ++named_;
+        const auto [at, fresh] = table.addresses[found->index].try_emplace(found->address, found->details);
+        if (fresh) at->second.order = ++named_;
+        take_length(at->second, found->details.prefix_length);
       });
     }
     if (done) return table;
@@ -206,7 +223,8 @@ void Interfaces::resync() {
         tell(InterfaceEvent::Kind::address_removed, link, false, {address, details.prefix_length});
     }
     for (const auto& [address, details] : now) {
-      if (!earlier.contains(address))
+      const auto known = earlier.find(address);
+      if (known == earlier.end() || (!known->second.usable() && details.usable()))
         tell(InterfaceEvent::Kind::address_added, link, false, {address, details.prefix_length});
     }
   }
@@ -256,14 +274,17 @@ void Interfaces::apply_address(const nlmsghdr& message) {
   Addresses& held = table_.addresses[news->index];
   const base::Prefix prefix{news->address, news->details.prefix_length};
   if (message.nlmsg_type == RTM_DELADDR) {
-    if (held.erase(news->address) != 0) tell(InterfaceEvent::Kind::address_removed, *link, false, prefix);
+    const auto known = held.find(news->address);
+    if (known == held.end() || drop_length(known->second, news->details.prefix_length)) return;
+    held.erase(known);
+    tell(InterfaceEvent::Kind::address_removed, *link, false, prefix);
     return;
   }
   const auto [at, fresh] = held.try_emplace(news->address, news->details);
   const bool became_usable = !fresh && !at->second.usable() && news->details.usable();
-  const std::uint64_t order = fresh ? ++named_ : at->second.order;
-  at->second = news->details;
-  at->second.order = order;
+  if (fresh) at->second.order = ++named_;
+  at->second.flags = news->details.flags;
+  take_length(at->second, news->details.prefix_length);
   if (fresh || became_usable) tell(InterfaceEvent::Kind::address_added, *link, false, prefix);
 }
 
@@ -316,28 +337,42 @@ Result<void> Interfaces::add_address(const Interface& interface, const base::Pre
            nla_put(message->get(), IFA_CACHEINFO, sizeof lifetime, &lifetime) < 0;
   }
   if (full) return no_room(what);
-  return requests_.request(**message, what);
+  const std::uint32_t index = interface.index;  // events may change the mirror, and `interface` with it
+  if (auto added = requests_.request(**message, what); !added) return added;
+  drain();
+  // Of IPv6 addresses the kernel tells a little later, from a work queue; it has the address all the same.
+  if (const Interface* const link = by_index(index); link != nullptr && !has(index, address.address)) {
+    InterfaceAddress details{.prefix_length = address.length, .flags = IFA_F_TENTATIVE, .order = ++named_};
+    if (!address.address.is_v4() && !address.address.v6().is_link_local()) details.flags |= IFA_F_DEPRECATED;
+    table_.addresses[index].emplace(address.address, std::move(details));
+    tell(InterfaceEvent::Kind::address_added, Interface(*link), false, address);
+  }
+  return {};
 }
 
 Result<void> Interfaces::remove_address(const Interface& interface, const base::IpAddress& address) {
-  const auto& held = addresses(interface.index);
+  const std::uint32_t index = interface.index;  // as above
+  const auto& held = addresses(index);
   const auto found = held.find(address);
   if (found == held.end()) return {};
-  const std::uint8_t prefix_length = found->second.prefix_length;
-  const std::string what =
-      fmt::format("address {}/{} on {}", address.to_string(), prefix_length, interface.name);
-  auto message = message_of(RTM_DELADDR, 0, address_header(interface, address, prefix_length));
-  if (!message) return std::move(message).error();
-  const std::string_view wire = address.wire();
-  if (nla_put(message->get(), IFA_LOCAL, static_cast<int>(wire.size()), wire.data()) < 0)
-    return no_room(what);
-  auto removed = requests_.request(**message, what);
-  // EADDRNOTAVAIL: someone else was faster. The mirror tells.
-  if (!removed) {
-    drain();
-    if (!has(interface.index, address)) return {};
+  std::vector<std::uint8_t> lengths = found->second.other_lengths;
+  lengths.push_back(found->second.prefix_length);
+  Result<void> outcome;
+  for (const std::uint8_t length : lengths) {
+    const std::string what = fmt::format("address {}/{} on {}", address.to_string(), length, interface.name);
+    auto message = message_of(RTM_DELADDR, 0, address_header(interface, address, length));
+    if (!message) return std::move(message).error();
+    const std::string_view wire = address.wire();
+    if (nla_put(message->get(), IFA_LOCAL, static_cast<int>(wire.size()), wire.data()) < 0)
+      return no_room(what);
+    if (auto removed = requests_.request(**message, what); !removed) outcome = std::move(removed);
   }
-  return removed;
+  // EADDRNOTAVAIL: someone else was faster. The mirror tells.
+  if (!outcome) {
+    drain();
+    if (!has(index, address)) return {};
+  }
+  return outcome;
 }
 
 Result<void> Interfaces::add_macvlan(const std::string& name, const Interface& parent, base::Mac mac) {

@@ -34,6 +34,8 @@ struct Interface {
 /// An address of an interface.
 struct InterfaceAddress {
   std::uint8_t prefix_length = 0;
+  /// An IPv4 address may be there several times, each time with another prefix length.
+  std::vector<std::uint8_t> other_lengths{};
   std::uint32_t flags = 0;  ///< IFA_F_…
   std::uint64_t order = 0;  ///< the kernel named those with lower numbers earlier
   /// Not one whose uniqueness is still in doubt (IPv6).
@@ -77,7 +79,7 @@ class Interfaces {
   /// Gives an interface an address, usable at once (no duplicate address detection), and, if IPv6, never
   /// chosen by the kernel as source while there is another. One that is there already is no error.
   base::Result<void> add_address(const Interface& interface, const base::Prefix& address);
-  /// Takes it away, whatever its prefix length. One that is gone already is no error.
+  /// Takes it away, whatever its prefix lengths. One that is gone already is no error.
   base::Result<void> remove_address(const Interface& interface, const base::IpAddress& address);
   /// Makes a macvlan in private mode with `mac` on `parent` and brings it up.
   base::Result<void> add_macvlan(const std::string& name, const Interface& parent, base::Mac mac);
