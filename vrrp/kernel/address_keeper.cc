@@ -137,6 +137,7 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
     }
     if (interfaces_.has(found->index, key.second)) {
       place.lost = false;  // whoever took it away has put it back
+      place.index = found->index;
       continue;
     }
     if (place.not_before > now) {

@@ -60,12 +60,12 @@ class AddressKeeper {
     std::uint8_t prefix_length = 0;
     std::optional<std::uint8_t> outdated_length{};  ///< before a reload; the kernel may have it still
     std::set<InstanceId> listed;                    ///< instances
-    std::uint32_t index = 0;                        ///< of the interface that was given it; 0: none
-    bool lost = false;                              ///< taken away by others
-    bool leaving = false;                           ///< being taken away by us
-    Time not_before{};                              ///< of the next attempt to add it
-    Time remove_not_before{};                       ///< of the next attempt to take it away
-    std::string failure;                            ///< of the last attempt
+    std::uint32_t index = 0;   ///< of the interface that was given it, or had it; 0: none
+    bool lost = false;         ///< taken away by others
+    bool leaving = false;      ///< being taken away by us
+    Time not_before{};         ///< of the next attempt to add it
+    Time remove_not_before{};  ///< of the next attempt to take it away
+    std::string failure;       ///< of the last attempt
   };
   struct Holder {
     std::string name;
