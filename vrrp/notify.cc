@@ -1,5 +1,6 @@
 #include "vrrp/notify.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -51,8 +52,11 @@ void Notifier::entered(const config::VrrpInstance& instance, State state, std::u
 }
 
 void Notifier::heard_lower_priority(const config::VrrpInstance& instance) {
-  if (!instance.notify.master_rx_lower_pri.empty())
-    line_up(instance.name, {instance.notify.master_rx_lower_pri});
+  const auto& command = instance.notify.master_rx_lower_pri;
+  if (command.empty()) return;
+  // Whoever hears many of them must not push the states out of a queue that moves slowly.
+  const auto& waiting = queues_[instance.name].waiting;
+  if (std::ranges::find(waiting, command) == waiting.end()) line_up(instance.name, {command});
 }
 
 void Notifier::start_all() {

@@ -23,7 +23,7 @@ class Notifier {
   /// `state` has been entered; init: the instance has stopped.
   void entered(const config::VrrpInstance& instance, State state, std::uint8_t priority);
 
-  /// A master has heard a lower priority: `notify_master_rx_lower_pri`.
+  /// A master has heard a lower priority: `notify_master_rx_lower_pri`, unless it waits to be run already.
   void heard_lower_priority(const config::VrrpInstance& instance);
   /// The loop ends: what waits is started at once, with nobody to wait for it.
   void start_all();

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "vrrp/notify.h"
-
 namespace sluice::vrrp {
 namespace {
 
@@ -100,22 +98,6 @@ TEST(Journal, NamesWhoHasOtherAddresses) {
   note.peer = *base::IpAddress::parse("10.99.0.9");
   EXPECT_EQ(lines(note), Lines{"(VI_1) 10.99.0.9 advertises other addresses than are configured here: give "
                                "both routers the same ones"});
-}
-
-using Commands = std::vector<std::vector<std::string>>;
-
-TEST(Notifier, RunsTheStatesOwnCommandThenNotifyWithKeepalivedsArguments) {
-  config::VrrpInstance what = instance();
-  what.notify.master = {"/bin/up", "now"};
-  what.notify.stop = {"/bin/stop"};
-  what.notify.any = {"/bin/any"};
-  EXPECT_EQ(Notifier::commands_of(what, State::master, 90),
-            (Commands{{"/bin/up", "now"}, {"/bin/any", "INSTANCE", "VI_1", "MASTER", "90"}}));
-  EXPECT_EQ(Notifier::commands_of(what, State::backup, 90),
-            (Commands{{"/bin/any", "INSTANCE", "VI_1", "BACKUP", "90"}}));
-  EXPECT_EQ(Notifier::commands_of(what, State::init, 90),
-            (Commands{{"/bin/stop"}, {"/bin/any", "INSTANCE", "VI_1", "STOP", "90"}}));
-  EXPECT_TRUE(Notifier::commands_of(instance(), State::fault, 90).empty());
 }
 
 }  // namespace
