@@ -242,6 +242,45 @@ TEST_F(AddressKeeperTest, AReloadTakesAwayWhatIsListedNoMoreAndOnlyThat) {
   EXPECT_FALSE(keeper_->knows(test::ip(kVip)));
 }
 
+TEST_F(AddressKeeperTest, AReloadChangesThePrefixLengthOfWhatIsThere) {
+  for (const char* vip_text : {"192.0.2.10/24", "2001:db8::10/64"}) {
+    const base::Prefix before = prefix(vip_text);
+    const base::Prefix after{before.address, static_cast<std::uint8_t>(before.length + 2)};
+    keeper_->set(kA, "A", {{before, "lan"}});
+    keeper_->hold(kA, true);
+    (void)settle();
+    keeper_->set(kA, "A", {{after, "lan"}});
+    const auto added = settle();
+    ASSERT_EQ(added.size(), 1U);
+    EXPECT_FALSE(added[0].repaired);
+    interfaces_->drain();
+    EXPECT_EQ(interfaces_->addresses(link("lan").index).at(after.address).prefix_length, after.length);
+    EXPECT_THAT(settle(), IsEmpty());
+  }
+  EXPECT_THAT(said_, IsEmpty());
+}
+
+/// An owner's address is the host's own.
+TEST_F(AddressKeeperTest, LeavesAnAddressThatWasThereWithItsPrefixLength) {
+  run("ip address add 192.0.2.10/28 dev lan");
+  hold();
+  (void)settle();
+  EXPECT_EQ(interfaces_->addresses(link("lan").index).at(test::ip(kVip)).prefix_length, 28);
+}
+
+TEST_F(AddressKeeperTest, AddsNothingForWhoseFootingIsBad) {
+  set(kA, {vip()});
+  keeper_->hold(kA, true);
+  keeper_->withhold(kA, true);
+  EXPECT_THAT(settle(), IsEmpty());
+  EXPECT_FALSE(has("lan", kVip));
+  keeper_->withhold(kA, false);
+  EXPECT_EQ(settle().size(), 1U);
+  keeper_->withhold(kA, true);
+  EXPECT_THAT(settle(), IsEmpty());
+  EXPECT_TRUE(has("lan", kVip)) << "whether it goes is the speaker's to say";
+}
+
 TEST_F(AddressKeeperTest, SaysOnceWhatCannotBeAddedAndTriesAgainEachSecond) {
   run("echo 1 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
   set(kA, {vip("lan", "2001:db8::10/64")});

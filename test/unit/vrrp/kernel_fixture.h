@@ -34,6 +34,9 @@ class KernelTest : public testing::Test {
   static void add_pair(const std::string& near, const std::string& far) {
     run("ip link add " + near + " type veth peer name " + far);
     for (const std::string& end : {near, far}) run("ip link set " + end + " addrgenmode none up");
+    // The kernel says a little later that they have link.
+    for (const std::string& end : {near, far})
+      run("until ip link show dev " + end + " | grep -q 'state UP'; do :; done");
   }
   static base::Prefix prefix(const char* text) { return *base::Prefix::parse(text); }
 

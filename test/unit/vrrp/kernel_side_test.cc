@@ -1,0 +1,366 @@
+// The kernel side between its boxes: the kernel on one side, main and the speaker played by the test.
+#include "vrrp/kernel_side.h"
+
+#include <algorithm>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <thread>
+
+#include "test/unit/vrrp/kernel_fixture.h"
+
+namespace sluice::vrrp {
+namespace {
+
+using namespace std::chrono_literals;  // NOLINT: of a test
+using testing::IsEmpty;
+
+class KernelSideTest : public test::KernelTest {
+ protected:
+  static constexpr InstanceId kA{1}, kB{2};
+  static constexpr ListenerId kLan{1}, kWan{2};
+
+  /// What main and the speaker know of an instance, by what they were told.
+  struct Known {
+    std::optional<Footing> footing;  ///< the last one
+    std::optional<config::VrrpTrouble> trouble;
+    int senders = 0;
+  };
+
+  void SetUp() override {
+    KernelTest::SetUp();
+    if (IsSkipped()) return;
+    add_pair("wan", "wan-far");
+    run("ip address add 192.0.2.1/24 dev lan");
+    run("ip address add 198.51.100.1/24 dev wan");
+    auto made = KernelSide::create({*from_main_, orders_, *to_speaker_, *to_main_});
+    ASSERT_TRUE(made) << made.error().message;
+    side_ = *std::move(made);
+  }
+  void TearDown() override {
+    if (side_) side_->finish();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  config::VrrpInstance instance(const std::string& name, const std::string& interface, const char* vip) {
+    config::VrrpInstance out;
+    out.name = name;
+    out.interface = interface;
+    out.virtual_router_id = name == "A" ? 61 : 62;
+    out.addresses = {{prefix(vip), interface}};
+    out.advert_int = 100s;  // the time limit of what is left over: never, unless a test says so
+    return out;
+  }
+  config::VrrpInstance a() { return instance("A", "lan", "192.0.2.10/24"); }
+  config::VrrpInstance b() { return instance("B", "wan", "198.51.100.10/24"); }
+
+  void work(const std::vector<config::VrrpInstance>& instances, std::set<std::string> tracked = {}) {
+    KernelWork message;
+    for (const config::VrrpInstance& config : instances) {
+      const bool first = config.name == "A";
+      const ListenerId listener = first ? kLan : kWan;
+      message.instances.push_back({first ? kA : kB, listener, config, first ? a_ : b_});
+      message.listeners[listener] = {config.interface, config.family};
+    }
+    message.tracked = std::move(tracked);
+    say(std::move(message));
+    if (!thread_.joinable()) thread_ = std::thread([this] { side_->run(); });  // in our network namespace
+  }
+  void say(ToKernel message) { ASSERT_TRUE(from_main_->put(std::move(message))); }
+  /// The speaker's word.
+  void judge(const std::shared_ptr<Orders>& orders, bool hold) {
+    orders->hold(hold);
+    orders->decided();
+    orders_.ring();
+  }
+
+  void read_boxes() {
+    to_speaker_->wake().clear();
+    to_main_->wake().clear();
+    while (auto message = to_speaker_->take()) {
+      if (auto* socket = std::get_if<ListenerSocket>(&*message)) listeners_[socket->id] = std::move(*socket);
+      if (auto* footing = std::get_if<Footing>(&*message)) {
+        Known& known = known_[footing->id];
+        known.senders += footing->new_sender ? 1 : 0;
+        known.footing = std::move(*footing);
+      }
+    }
+    while (auto message = to_main_->take()) {
+      if (auto* line = std::get_if<KernelLine>(&*message)) lines_.push_back(line->text);
+      if (auto* news = std::get_if<KernelTrouble>(&*message)) known_[news->id].trouble = news->trouble;
+      if (auto* tracked = std::get_if<TrackedInterface>(&*message)) tracked_[tracked->name] = *tracked;
+      if (auto* status = std::get_if<KernelStatus>(&*message)) status_ = *status;
+      done_ = done_ || std::holds_alternative<KernelDone>(*message);
+    }
+  }
+  /// Reads what the kernel side says, until it is so.
+  bool until(const std::function<bool()>& condition) {
+    const auto end = Clock::now() + kPatience;
+    for (;;) {
+      read_boxes();
+      if (condition()) return true;
+      if (Clock::now() > end) return false;
+      pollfd boxes[] = {{to_speaker_->wake().fd(), POLLIN, 0}, {to_main_->wake().fd(), POLLIN, 0}};
+      ::poll(boxes, 2, 10);
+    }
+  }
+  bool sound(InstanceId id) {
+    return until([&] { return known_[id].footing && !known_[id].footing->faulty && !known_[id].trouble; });
+  }
+  bool faulty(InstanceId id, const std::string& reason) {
+    const bool so = until([&] {
+      const Known& known = known_[id];
+      return known.footing && known.footing->faulty && known.trouble && known.trouble->reason == reason;
+    });
+    if (!so && known_[id].trouble) ADD_FAILURE() << "but: " << known_[id].trouble->reason;
+    return so;
+  }
+  KernelInstanceStatus status(InstanceId id) {
+    status_.reset();
+    say(FillKernelStatus{});
+    EXPECT_TRUE(until([&] { return status_.has_value(); }));
+    return status_ ? status_->instances[id] : KernelInstanceStatus{};
+  }
+  static bool there(const std::string& address, const std::string& interface) {
+    return std::system(("ip -o address show dev " + interface + " 2>/dev/null | grep -q ' " + address + "/'")
+                           .c_str()) == 0;
+  }
+  bool open(ListenerId id) { return static_cast<bool>(listeners_[id].fd); }
+  bool said(const std::string& line) { return std::ranges::find(lines_, line) != lines_.end(); }
+
+  std::unique_ptr<KernelBox> from_main_ = *KernelBox::make();
+  std::unique_ptr<FootingBox> to_speaker_ = *FootingBox::make();
+  std::unique_ptr<NewsBox> to_main_ = *NewsBox::make();
+  Wake orders_ = *Wake::make();
+  std::shared_ptr<Orders> a_ = std::make_shared<Orders>(), b_ = std::make_shared<Orders>();
+  std::map<InstanceId, Known> known_;
+  std::map<ListenerId, ListenerSocket> listeners_;
+  std::map<std::string, TrackedInterface> tracked_;
+  std::vector<std::string> lines_;
+  std::optional<KernelStatus> status_;
+  bool done_ = false;
+  std::unique_ptr<KernelSide> side_;
+  std::thread thread_;
+};
+
+TEST_F(KernelSideTest, GivesEachInstanceItsSockets) {
+  work({a(), b()});
+  ASSERT_TRUE(sound(kA));
+  ASSERT_TRUE(sound(kB));
+  EXPECT_EQ(known_[kA].footing->source, test::ip("192.0.2.1"));
+  EXPECT_EQ(known_[kB].footing->source, test::ip("198.51.100.1"));
+  EXPECT_TRUE(known_[kA].footing->new_sender);
+  EXPECT_TRUE(known_[kA].footing->sender);
+  EXPECT_NE(known_[kA].footing->index, known_[kB].footing->index);
+  EXPECT_TRUE(open(kLan));
+  EXPECT_TRUE(open(kWan));
+  EXPECT_EQ(status(kA).source, "192.0.2.1");
+}
+
+TEST_F(KernelSideTest, ASocketThatIsLostWithItsInterfaceIsMadeAnew) {
+  work({a(), b()});
+  ASSERT_TRUE(sound(kA));
+  ASSERT_TRUE(sound(kB));
+  const std::uint32_t before = known_[kA].footing->index;
+  run("ip link delete lan");
+  ASSERT_TRUE(faulty(kA, "interface lan does not exist"));
+  EXPECT_TRUE(until([&] { return !open(kLan); }));
+  EXPECT_TRUE(until([&] { return said("Interface lan deleted"); }));
+  add_pair("lan", "far");
+  ASSERT_TRUE(faulty(kA, "interface lan has no IPv4 address to send from"));
+  run("ip address add 192.0.2.2/24 dev lan");
+  ASSERT_TRUE(sound(kA));
+  EXPECT_EQ(known_[kA].senders, 2);
+  EXPECT_NE(known_[kA].footing->index, before);
+  EXPECT_EQ(known_[kA].footing->source, test::ip("192.0.2.2"));
+  EXPECT_TRUE(until([&] { return open(kLan); }));
+  EXPECT_EQ(known_[kB].senders, 1) << "the other one is none the wiser";
+  EXPECT_TRUE(open(kWan));
+  EXPECT_FALSE(known_[kB].trouble);
+}
+
+TEST_F(KernelSideTest, NamesWhatStandsInTheWayUntilItIsGone) {
+  work({a()});
+  ASSERT_TRUE(sound(kA));
+  run("ip link set lan down");
+  EXPECT_TRUE(faulty(kA, "interface lan is down"));
+  run("ip link set lan up");
+  ASSERT_TRUE(sound(kA));
+  EXPECT_TRUE(known_[kA].footing->link_came_up);
+  run("ip link set far down");
+  EXPECT_TRUE(faulty(kA, "interface lan has no link"));
+  EXPECT_EQ(known_[kA].trouble->tracker, "link");
+  run("ip link set far up");
+  ASSERT_TRUE(sound(kA));
+  EXPECT_TRUE(known_[kA].footing->link_came_up);
+  run("ip address flush dev lan");
+  EXPECT_TRUE(faulty(kA, "interface lan has no IPv4 address to send from"));
+  run("ip address add 192.0.2.1/24 dev lan");
+  ASSERT_TRUE(sound(kA));
+  EXPECT_FALSE(known_[kA].footing->link_came_up) << "it was there all the time";
+  EXPECT_TRUE(said("Netlink reports lan down"));
+  EXPECT_TRUE(said("Netlink reports lan up"));
+}
+
+TEST_F(KernelSideTest, WaitsForTheSourceAddressThatIsConfigured) {
+  config::VrrpInstance wanted = a();
+  wanted.source = test::ip("192.0.2.5");
+  work({wanted});
+  ASSERT_TRUE(faulty(kA, "source address 192.0.2.5 is not there"));
+  run("ip address add 192.0.2.5/24 dev lan");
+  ASSERT_TRUE(sound(kA));
+  EXPECT_EQ(known_[kA].footing->source, test::ip("192.0.2.5"));
+  wanted.source = test::ip("192.0.2.1");
+  work({wanted});  // a reload
+  EXPECT_TRUE(until([&] { return known_[kA].footing->source == test::ip("192.0.2.1"); }));
+  EXPECT_EQ(known_[kA].senders, 2);
+}
+
+TEST_F(KernelSideTest, WaitsForTheInterfacesOfAllItsAddresses) {
+  config::VrrpInstance wanted = a();
+  wanted.addresses_excluded = {{prefix("203.0.113.10/24"), "dmz"}};
+  work({wanted});
+  ASSERT_TRUE(faulty(kA, "interface dmz of 203.0.113.10/24 does not exist"));
+  add_pair("dmz", "dmz-far");
+  EXPECT_TRUE(sound(kA));
+}
+
+TEST_F(KernelSideTest, AddsAnnouncesAndRemovesAsItIsOrdered) {
+  config::VrrpInstance wanted = a();
+  wanted.announce.repeat = 3;
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  ASSERT_TRUE(until([] { return there("192.0.2.10", "lan"); }));
+  EXPECT_TRUE(until([&] { return status(kA).announcements == 3; }));
+  EXPECT_TRUE(said("(A) setting VIPs."));
+  EXPECT_TRUE(said("(A) Sending/queueing gratuitous ARPs on lan for 192.0.2.10"));
+  EXPECT_THAT(status(kA).missing, IsEmpty());
+  a_->announce(Effect::Burst::full);  // the second burst
+  orders_.ring();
+  EXPECT_TRUE(until([&] { return status(kA).announcements == 6; }));
+  judge(a_, false);
+  ASSERT_TRUE(until([] { return !there("192.0.2.10", "lan"); }));
+  EXPECT_TRUE(until([&] { return said("(A) removing VIPs."); }));
+  a_->announce(Effect::Burst::full);
+  orders_.ring();
+  EXPECT_EQ(status(kA).announcements, 6U) << "there is nothing to announce";
+}
+
+TEST_F(KernelSideTest, AnnouncesIPv6AddressesAsSoonAsTheyAreAdded) {
+  run("ip address add fe80::1/64 dev lan nodad");
+  config::VrrpInstance wanted = instance("A", "lan", "2001:db8::10/64");
+  wanted.family = base::Family::v6;
+  wanted.version = config::VrrpVersion::v3;
+  wanted.announce.repeat = 3;
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  EXPECT_EQ(known_[kA].footing->source, test::ip("fe80::1"));
+  for (std::uint64_t time = 1; time <= 10; ++time) {
+    judge(a_, true);
+    ASSERT_TRUE(until([&] { return status(kA).announcements == 3 * time; })) << status(kA).announcements;
+    judge(a_, false);
+    ASSERT_TRUE(until([] { return !there("2001:db8::10", "lan"); }));
+  }
+}
+
+TEST_F(KernelSideTest, PutsBackAnnouncesAndCountsWhatWasDeletedByHand) {
+  config::VrrpInstance wanted = a();
+  wanted.announce.repeat = 2;
+  work({wanted});
+  judge(a_, true);
+  ASSERT_TRUE(until([&] { return status(kA).announcements == 2; }));
+  run("ip address delete 192.0.2.10/24 dev lan");
+  ASSERT_TRUE(until([&] { return status(kA).repaired == 1; }));
+  EXPECT_TRUE(there("192.0.2.10", "lan"));
+  EXPECT_TRUE(until([&] { return status(kA).announcements == 4; }));
+  EXPECT_TRUE(said("Netlink reflector reports IP 192.0.2.10 removed from lan"));
+  EXPECT_FALSE(known_[kA].trouble);
+}
+
+TEST_F(KernelSideTest, LeftOverAddressesWaitForTheSpeakersJudgement) {
+  run("ip address add 192.0.2.10/24 dev lan");
+  run("ip address add 198.51.100.10/24 dev wan");
+  work({a(), b()});
+  ASSERT_TRUE(sound(kA));
+  ASSERT_TRUE(sound(kB));
+  EXPECT_EQ(known_[kA].footing->source, test::ip("192.0.2.1")) << "adverts never come from a virtual address";
+  judge(a_, true);
+  judge(b_, false);
+  ASSERT_TRUE(until([] { return !there("198.51.100.10", "wan"); }));
+  EXPECT_TRUE(there("192.0.2.10", "lan"));
+  EXPECT_FALSE(said("Netlink reflector reports IP 192.0.2.10 removed from lan"));
+}
+
+TEST_F(KernelSideTest, LeftOverAddressesGoWhenNobodyJudgesInTime) {
+  run("ip address add 192.0.2.10/24 dev lan");
+  config::VrrpInstance wanted = a();
+  wanted.advert_int = 100ms;  // their peers wait for three
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  EXPECT_TRUE(until([] { return !there("192.0.2.10", "lan"); }));
+}
+
+TEST_F(KernelSideTest, AnInstanceThatAReloadTakesAwayLosesItsAddressesAndItsListener) {
+  work({a(), b()});
+  judge(a_, true);
+  judge(b_, true);
+  ASSERT_TRUE(until([] { return there("192.0.2.10", "lan") && there("198.51.100.10", "wan"); }));
+  work({a()});
+  EXPECT_TRUE(until([] { return !there("198.51.100.10", "wan"); }));
+  EXPECT_TRUE(until([&] { return !open(kWan); }));
+  EXPECT_TRUE(there("192.0.2.10", "lan"));
+  EXPECT_TRUE(open(kLan));
+}
+
+TEST_F(KernelSideTest, TellsOfTrackedInterfaces) {
+  work({a()}, {"dmz"});
+  ASSERT_TRUE(until([&] { return tracked_.contains("dmz"); }));
+  EXPECT_FALSE(tracked_["dmz"].exists);
+  add_pair("dmz", "dmz-far");
+  EXPECT_TRUE(until([&] { return tracked_["dmz"].up && tracked_["dmz"].running; }));
+  run("ip link set dmz-far down");
+  EXPECT_TRUE(until([&] { return tracked_["dmz"].up && !tracked_["dmz"].running; }));
+  run("ip link delete dmz");
+  EXPECT_TRUE(until([&] { return !tracked_["dmz"].exists; }));
+  tracked_.clear();
+  work({a()});
+  work({a()}, {"dmz"});
+  EXPECT_TRUE(until([&] { return tracked_.contains("dmz"); })) << "main has forgotten it meanwhile";
+}
+
+TEST_F(KernelSideTest, WithItsOwnMacAddressAnInstanceStandsOnAMacvlan) {
+  config::VrrpInstance wanted = a();
+  wanted.use_vmac = true;
+  wanted.vmac_interface = "vrrp.61";
+  work({wanted});
+  judge(a_, true);
+  ASSERT_TRUE(sound(kA));
+  ASSERT_TRUE(until([] { return there("192.0.2.10", "vrrp.61"); }));
+  EXPECT_FALSE(there("192.0.2.10", "lan"));
+  const int before = known_[kA].senders;
+  run("ip link delete vrrp.61");
+  EXPECT_TRUE(until([] { return there("192.0.2.10", "vrrp.61"); }));
+  EXPECT_TRUE(until([&] { return known_[kA].senders > before; }));
+  ASSERT_TRUE(sound(kA));
+  judge(a_, false);
+  say(Finish{});
+  ASSERT_TRUE(until([&] { return done_; }));
+  run("! ip link show vrrp.61 2>/dev/null");
+}
+
+TEST_F(KernelSideTest, FinishesWhenNothingIsLeft) {
+  work({a(), b()});
+  judge(a_, true);
+  judge(b_, true);
+  ASSERT_TRUE(until([] { return there("192.0.2.10", "lan") && there("198.51.100.10", "wan"); }));
+  for (const auto& orders : {a_, b_}) judge(orders, false);
+  say(Finish{});
+  ASSERT_TRUE(until([&] { return done_; }));
+  EXPECT_FALSE(there("192.0.2.10", "lan"));
+  EXPECT_FALSE(there("198.51.100.10", "wan"));
+  EXPECT_TRUE(there("192.0.2.1", "lan"));
+}
+
+}  // namespace
+}  // namespace sluice::vrrp
