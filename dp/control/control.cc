@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/wire.h"
+#include "dp/control/server_hops.h"
 
 namespace sluice::dp {
 namespace {
@@ -137,13 +138,7 @@ void Control::publish() {
   snapshot->workers = static_cast<unsigned>(workers_.size());
   snapshot->services = tables_;
   snapshot->next_hops = next_hops_.table();
-  snapshot->server_hops.reserve(tables_->servers.size());
-  for (const Server& server : tables_->servers) {
-    const Resolution hop = server.address.is_v4()
-                               ? snapshot->next_hops->resolve<base::Family::v4>(server.address.v4())
-                               : snapshot->next_hops->resolve<base::Family::v6>(server.address.v6());
-    snapshot->server_hops.push_back(hop.kind == ResolutionKind::adjacency ? hop.id : kNoAdjacency);
-  }
+  snapshot->server_hops = server_hops(*tables_, *snapshot->next_hops);
   publisher_.publish(std::move(snapshot));
 }
 

@@ -69,36 +69,6 @@ std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
   return out;
 }
 
-/// A frame in a buffer of exactly its size and headroom, so that a sanitizer sees every step beyond it.
-struct Balancer::Frame {
-  Frame(const Bytes& frame, const Arrival& arrival)
-      : original(frame), in_port(arrival.port), correct(check(frame).empty()) {
-    const std::size_t first = arrival.segment == 0 ? frame.size() : std::min(arrival.segment, frame.size());
-    buffer.resize(kHeadroom + first);
-    std::copy_n(frame.begin(), first, buffer.begin() + kHeadroom);
-    rest.assign(frame.begin() + static_cast<std::ptrdiff_t>(first), frame.end());
-  }
-  dp::Packet packet() {
-    dp::Packet p;
-    p.bytes = std::span(buffer).subspan(kHeadroom);
-    p.frame_length = static_cast<std::uint32_t>(original.size());
-    p.headroom = kHeadroom;
-    p.in_port = in_port;
-    return p;
-  }
-  [[nodiscard]] Bytes bytes_of(const dp::Packet& p) const {
-    Bytes out(p.bytes.begin(), p.bytes.end());
-    out.insert(out.end(), rest.begin(), rest.end());
-    if (out.size() > p.frame_length) out.resize(p.frame_length);
-    return out;
-  }
-
-  Bytes original, buffer, rest;
-  std::uint16_t in_port;
-  bool correct;
-  dp::Packet done;
-};
-
 config::Dataplane Balancer::Options::small() {
   config::Dataplane limits;
   limits.flows_per_worker = 4096;
@@ -108,21 +78,17 @@ config::Dataplane Balancer::Options::small() {
 
 Balancer::Balancer(Options options)
     : compiler_(options.workers), kernel_ports_(std::move(options.kernel_ports)), now_(options.start) {
+  std::vector<dp::AdjacencyUse*> hop_use;
   for (unsigned id = 0; id < options.workers; ++id) {
-    hop_use_.push_back(std::make_unique<dp::AdjacencyUse>());
-    auto made =
-        dp::WorkerState::create(id, options.workers, options.limits, kSeed, *hop_use_.back(), load_, now_);
-    if (!made) {
-      ADD_FAILURE() << made.error().message;
-      std::abort();
-    }
-    workers_.push_back(std::move(*made));
-    peers_.push_back(workers_.back().get());
+    hop_use.push_back(hop_use_.emplace_back(std::make_unique<dp::AdjacencyUse>()).get());
   }
-  for (const auto& w : workers_) {
-    w->peers = peers_;
-    w->ports = {{port_mac(0), false}, {port_mac(1), false}};
+  auto path = dp::OfflinePath::create(hop_use, options.limits, kSeed,
+                                      {{port_mac(0), false}, {port_mac(1), false}}, now_);
+  if (!path) {
+    ADD_FAILURE() << path.error().message;
+    std::abort();
   }
+  path_ = std::move(*path);
   adjacencies_.resize(kFirstServer + kServers);
   adjacencies_[kGateway] = adjacency(kGatewayMac, 0, kClientLink, {});
   for (unsigned n = 0; n < kServers; ++n) {
@@ -142,15 +108,15 @@ Balancer::~Balancer() {
   for (const std::uint64_t n : verdicts_) out += n;
   EXPECT_EQ(taken_in_, out) << "packets in = packets out";
   EXPECT_EQ(leased_ports(), flows()) << "a source port for each flow, a flow for each source port";
-  EXPECT_EQ(load_.open.taken(), flows(dp::FlowClass::half_open) + flows(dp::FlowClass::open))
+  EXPECT_EQ(load().open.taken(), flows(dp::FlowClass::half_open) + flows(dp::FlowClass::open))
       << "a place for each connection";
   const auto sum = [](const auto& loads) {
     std::uint32_t n = 0;
     for (const auto& l : loads) n += l.open.taken();
     return n;
   };
-  EXPECT_EQ(sum(load_.servers), load_.open.taken());
-  EXPECT_EQ(sum(load_.services), load_.open.taken());
+  EXPECT_EQ(sum(load().servers), load().open.taken());
+  EXPECT_EQ(sum(load().services), load().open.taken());
   expect_stored_syns_add_up();
 }
 
@@ -165,8 +131,8 @@ base::Result<void> Balancer::try_configure(std::vector<config::ForwardingService
   auto tables = compiler_.compile(state, kernel_ports_);
   if (!tables) return std::move(tables).error();
   state_ = std::move(state);
-  transitions_.note(snapshot_.services.get(), **tables, {}, load_, state_.generation);
-  snapshot_.services = std::move(*tables);
+  transitions_.note(tables_.get(), **tables, {}, load(), state_.generation);
+  tables_ = std::move(*tables);
   publish();
   run_stored();
   return {};
@@ -179,7 +145,8 @@ void Balancer::set_maxconn(std::uint32_t maxconn) {
 
 void Balancer::settle() {
   std::vector<bool> in_use(dp::kMaxServers);
-  for (const auto& w : workers_) {
+  for (unsigned id = 0; id < workers(); ++id) {
+    dp::WorkerState* const w = &path_->worker(id);
     for (std::size_t slot = 0; slot < in_use.size(); ++slot) {
       const dp::ServerCounters& c = w->servers[slot];
       if (c.connections_new.get() != c.connections_ended.get()) in_use[slot] = true;
@@ -196,41 +163,25 @@ void Balancer::publish() {
   dp::AdjacencyTable::Routing<Family::v6> v6;
   v6.routes = std::make_shared<dp::RouteTable<Family::v6>>(routes_v6_);
   v6.neighbours = std::make_shared<dp::NeighbourIndex<Family::v6>>(neighbours_v6_, kSeed.b);
-  snapshot_.next_hops = std::make_shared<dp::AdjacencyTable>(adjacencies_, v4, v6, epoch_);
-  snapshot_.workers = workers();
-  snapshot_.generation = state_.generation;
-  snapshot_.server_hops.clear();
-  for (const dp::Server& server : snapshot_.services->servers) {
-    dp::Resolution hop;
-    if (server.address.is_v4()) {
-      hop = snapshot_.next_hops->resolve<Family::v4>(server.address.v4());
-    } else {
-      hop = snapshot_.next_hops->resolve<Family::v6>(server.address.v6());
-    }
-    snapshot_.server_hops.push_back(hop.id);
-  }
+  path_->publish(tables_, std::make_shared<dp::AdjacencyTable>(adjacencies_, v4, v6, epoch_),
+                 state_.generation);
 }
 
-Outcome Balancer::settle_outcome(Frame& frame, unsigned worker) {
-  dp::Packet& p = frame.done;
-  Outcome outcome{.verdict = p.verdict, .reason = p.reason, .out = {}, .port = 0, .worker = worker};
-  if (p.verdict == Verdict::hand_over) {
-    EXPECT_NE(p.meta.owner, worker) << "handed to itself";
-    EXPECT_LT(p.meta.owner, workers());
-    EXPECT_EQ(frame.bytes_of(p), frame.original) << "changed before it was handed over";
-    ++handed_over_;
-    const unsigned owner = p.meta.owner;
-    p = frame.packet();
-    dp::process_burst({&p, 1}, dp::Origin::worker, snapshot_, *workers_[owner], now_);
-    EXPECT_NE(p.verdict, Verdict::hand_over) << "handed over twice";
-    outcome = settle_outcome(frame, owner);
-    outcome.handed_over = true;
-    return outcome;
-  }
+Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::OfflinePath::Handled& handled) {
+  const dp::Packet& p = handled.packet;
+  Outcome outcome{.verdict = p.verdict,
+                  .reason = p.reason,
+                  .out = {},
+                  .port = 0,
+                  .worker = handled.worker,
+                  .handed_over = handled.handed_over};
+  EXPECT_TRUE(handled.intact)
+      << "changed before it was handed over, handed over twice, or to the same worker";
+  handed_over_ += handled.handed_over ? 1 : 0;
   ++verdicts_[static_cast<std::size_t>(p.verdict)];
   switch (p.verdict) {
     case Verdict::forward:
-      outcome.port = snapshot_.next_hops->adjacency(p.meta.next_hop).port;
+      outcome.port = snapshot().next_hops->adjacency(p.meta.next_hop).port;
       outcome.out = frame.bytes_of(p);
       EXPECT_EQ(p.reason, dp::DropReason::none);
       break;
@@ -242,14 +193,14 @@ Outcome Balancer::settle_outcome(Frame& frame, unsigned worker) {
     case Verdict::hold:
     case Verdict::park:
     case Verdict::punt:
-      EXPECT_EQ(frame.bytes_of(p), frame.original) << "changed without being sent: " << outcome;
+      EXPECT_EQ(frame.bytes_of(p), frame.original()) << "changed without being sent: " << outcome;
       break;
     case Verdict::drop: EXPECT_NE(p.reason, dp::DropReason::none) << "dropped without a reason"; break;
     case Verdict::pending:
-    case Verdict::hand_over: ADD_FAILURE() << "no verdict on " << describe(frame.original); break;
+    case Verdict::hand_over: ADD_FAILURE() << "no verdict on " << describe(frame.original()); break;
   }
-  if (!outcome.out.empty() && frame.correct) {
-    EXPECT_TRUE(valid(outcome.out)) << "from " << describe(frame.original);
+  if (!outcome.out.empty() && check(frame.original()).empty()) {
+    EXPECT_TRUE(valid(outcome.out)) << "from " << describe(frame.original());
   }
   return outcome;
 }
@@ -259,17 +210,15 @@ Outcome Balancer::send(const Bytes& frame, Arrival arrival) {
 }
 
 std::vector<Outcome> Balancer::burst(const std::vector<Bytes>& frames, Arrival arrival) {
-  std::vector<Frame> in_flight;
+  std::vector<dp::OfflineFrame> in_flight;
   in_flight.reserve(frames.size());
-  for (const Bytes& frame : frames) in_flight.emplace_back(frame, arrival);
+  const std::size_t segment = arrival.segment == 0 ? dp::OfflineFrame::kOneSegment : arrival.segment;
+  for (const Bytes& frame : frames) in_flight.emplace_back(frame, arrival.port, segment);
   taken_in_ += frames.size();
-  std::vector<dp::Packet> packets;
-  for (Frame& frame : in_flight) packets.push_back(frame.packet());
-  dp::process_burst(packets, dp::Origin::port, snapshot_, *workers_[arrival.worker], now_);
+  const auto handled = path_->run(in_flight, arrival.worker, now_);
   std::vector<Outcome> outcomes;
-  for (std::size_t i = 0; i < packets.size(); ++i) {
-    in_flight[i].done = packets[i];
-    outcomes.push_back(settle_outcome(in_flight[i], arrival.worker));
+  for (std::size_t i = 0; i < handled.size(); ++i) {
+    outcomes.push_back(settle_outcome(in_flight[i], handled[i]));
   }
   run_stored();
   empty_outboxes();
@@ -282,7 +231,7 @@ void Balancer::advance(std::uint64_t ms, std::uint32_t step_ms) {
     now_ = now_ + step;
     ms -= step;
     do {
-      for (const auto& w : workers_) dp::expire_flows(snapshot_, *w, now_, 1U << 20);
+      path_->expire(now_);
     } while (run_stored() + empty_outboxes() != 0);
   }
 }
@@ -293,17 +242,11 @@ std::uint32_t Balancer::run_stored() {
   std::uint32_t ran = 0;
   for (std::uint32_t before = ~0U; before != ran;) {
     before = ran;
-    for (const auto& w : workers_) {
-      const dp::DueSyn due = dp::next_due(snapshot_, *w, now_);
-      if (due.slot == dp::kNoIndex) continue;
-      const auto bytes = w->syns.at(due.slot).bytes();
-      Frame frame(Bytes(bytes.begin(), bytes.end()),
-                  {.worker = w->id, .port = w->syns.at(due.slot).in_port, .segment = 0});
+    for (unsigned id = 0; id < workers(); ++id) {
+      const auto run = path_->run_stored(id, now_);
+      if (!run) continue;
       ++taken_in_;
-      dp::Packet packet = frame.packet();
-      dp::run_stored(packet, due, snapshot_, *w, now_);
-      frame.done = packet;
-      stored_.push_back(settle_outcome(frame, w->id));
+      stored_.push_back(settle_outcome(run->frame, run->handled));
       ++ran;
     }
     if (ran > kMost) {
@@ -316,7 +259,8 @@ std::uint32_t Balancer::run_stored() {
 
 void Balancer::expect_stored_syns_add_up() {
   std::uint32_t waiting = 0, shared = 0;
-  for (const auto& w : workers_) {
+  for (unsigned id = 0; id < workers(); ++id) {
+    dp::WorkerState* const w = &path_->worker(id);
     std::uint32_t bound = 0;
     const auto count = [&](const auto& flows) {
       for (std::uint32_t n = 0; n < flows.used_records(); ++n) {
@@ -332,15 +276,16 @@ void Balancer::expect_stored_syns_add_up() {
       }
     }
   }
-  for (const auto& l : load_.services) shared += l.waiting.taken();
-  for (const auto& l : load_.servers) shared += l.waiting.taken();
+  for (const auto& l : load().services) shared += l.waiting.taken();
+  for (const auto& l : load().servers) shared += l.waiting.taken();
   EXPECT_EQ(shared, waiting) << "who waits is counted where all workers see it";
 }
 
 std::uint32_t Balancer::empty_outboxes() {
   if (outboxes_held_) return 0;
   std::uint32_t sent = 0;
-  for (const auto& w : workers_) {
+  for (unsigned id = 0; id < workers(); ++id) {
+    dp::WorkerState* const w = &path_->worker(id);
     for (dp::Outbox& box = w->outbox; box.size() != 0; box.pop(), ++sent) {
       const dp::OwnFrame& frame = box.front();
       Outcome own{.verdict = Verdict::forward, .reason = {}, .out = {}, .port = frame.port, .worker = w->id};
@@ -385,7 +330,7 @@ void Balancer::add_route(const base::Prefix& prefix, dp::RouteKind kind) {
     routes_v6_.push_back({prefix.address.v6(), prefix.length, value});
   }
   ++epoch_;
-  if (snapshot_.services != nullptr) publish();
+  if (tables_ != nullptr) publish();
 }
 
 void Balancer::learn(const base::IpAddress& address, dp::AdjacencyId hop) {
@@ -395,7 +340,7 @@ void Balancer::learn(const base::IpAddress& address, dp::AdjacencyId hop) {
     neighbours_v6_.push_back({kServerLink, 0, hop, address.v6()});
   }
   ++epoch_;
-  if (snapshot_.services != nullptr) publish();
+  if (tables_ != nullptr) publish();
 }
 
 void Balancer::rename_neighbour(const base::IpAddress& address, dp::AdjacencyId hop) {
@@ -410,19 +355,25 @@ void Balancer::rename_neighbour(const base::IpAddress& address, dp::AdjacencyId 
 
 std::uint32_t Balancer::flows() const {
   std::uint32_t n = 0;
-  for (const auto& w : workers_) n += w->flows_v4.size() + w->flows_v6.size();
+  for (unsigned id = 0; id < workers(); ++id) {
+    const dp::WorkerState* const w = &path_->worker(id);
+    n += w->flows_v4.size() + w->flows_v6.size();
+  }
   return n;
 }
 
 std::uint32_t Balancer::flows(dp::FlowClass c) const {
   std::uint32_t n = 0;
-  for (const auto& w : workers_) n += w->flows_v4.size(c) + w->flows_v6.size(c);
+  for (unsigned id = 0; id < workers(); ++id) {
+    const dp::WorkerState* const w = &path_->worker(id);
+    n += w->flows_v4.size(c) + w->flows_v6.size(c);
+  }
   return n;
 }
 
 std::uint64_t Balancer::leased_ports() const {
   std::uint64_t n = 0;
-  for (const dp::PortPool* pool : snapshot_.services->pools) {
+  for (const dp::PortPool* pool : snapshot().services->pools) {
     if (pool != nullptr) n += pool->total() - pool->available();
   }
   return n;
@@ -442,7 +393,8 @@ Balancer::Counts Balancer::counts(const std::string& service, const std::string&
   Counts sum;
   const std::uint16_t slot = server_slot(service, server);
   if (slot == dp::kNoIndex) return sum;
-  for (const auto& w : workers_) {
+  for (unsigned id = 0; id < workers(); ++id) {
+    dp::WorkerState* const w = &path_->worker(id);
     const dp::ServerCounters& c = w->servers[slot];
     sum.fresh += c.connections_new.get();
     sum.ended += c.connections_ended.get();

@@ -14,7 +14,7 @@
 #include "dp/control/service_compiler.h"
 #include "dp/control/transitions.h"
 #include "dp/kernel/kernel_sockets.h"
-#include "dp/pipeline.h"
+#include "dp/offline/offline_path.h"
 #include "test/packet/seen.h"
 #include "test/packet_builder.h"
 
@@ -52,7 +52,7 @@ class Balancer {
   static constexpr dp::AdjacencyId kGateway = 0;
   static constexpr dp::AdjacencyId kFirstServer = 16;
   static constexpr unsigned kServers = 64;
-  static constexpr std::uint16_t kHeadroom = 128;
+  static constexpr std::uint16_t kHeadroom = dp::OfflineFrame::kHeadroom;
 
   struct Options {
     unsigned workers = 1;
@@ -108,17 +108,17 @@ class Balancer {
   /// Gives a neighbour another adjacency, without moving the epoch.
   void rename_neighbour(const base::IpAddress& address, dp::AdjacencyId hop);
 
-  [[nodiscard]] unsigned workers() const { return static_cast<unsigned>(workers_.size()); }
-  [[nodiscard]] dp::WorkerState& worker(unsigned id = 0) { return *workers_[id]; }
-  [[nodiscard]] const dp::Snapshot& snapshot() const { return snapshot_; }
+  [[nodiscard]] unsigned workers() const { return path_->workers(); }
+  [[nodiscard]] dp::WorkerState& worker(unsigned id = 0) { return path_->worker(id); }
+  [[nodiscard]] const dp::Snapshot& snapshot() const { return path_->snapshot(); }
   [[nodiscard]] dp::ServiceCompiler& compiler() { return compiler_; }
   [[nodiscard]] const dp::Transitions& transitions() const { return transitions_; }
 
   /// The flow that a client's key leads to, at whichever worker; nothing: there is none.
   template <base::Family F>
   [[nodiscard]] const dp::Flow<F>* flow(const dp::FlowKey<F>& key) const {
-    for (const auto& w : workers_) {
-      const auto& flows = w->flows<F>();
+    for (unsigned id = 0; id < workers(); ++id) {
+      const auto& flows = path_->worker(id).template flows<F>();
       if (const auto found = flows.find(key, flows.hash(key))) return &flows.flow(found.flow);
     }
     return nullptr;
@@ -134,7 +134,7 @@ class Balancer {
                   bytes_out = 0;
   };
   [[nodiscard]] Counts counts(const std::string& service, const std::string& server) const;
-  [[nodiscard]] dp::Load& load() { return load_; }
+  [[nodiscard]] dp::Load& load() { return path_->load(); }
   /// Slot of a configured or draining server; kNoIndex: none.
   [[nodiscard]] std::uint16_t server_slot(const std::string& service, const std::string& server) const;
 
@@ -147,23 +147,20 @@ class Balancer {
   }
 
  private:
-  struct Frame;
   void publish();
-  Outcome settle_outcome(Frame& frame, unsigned worker);
+  Outcome settle_outcome(const dp::OfflineFrame& frame, const dp::OfflinePath::Handled& handled);
   std::uint32_t empty_outboxes();
   std::uint32_t run_stored();
   void expect_stored_syns_add_up();
 
   std::vector<std::unique_ptr<dp::AdjacencyUse>> hop_use_;
-  dp::Load load_;
-  std::vector<std::unique_ptr<dp::WorkerState>> workers_;
-  std::vector<const dp::WorkerState*> peers_;
+  std::unique_ptr<dp::OfflinePath> path_;
   dp::ServiceCompiler compiler_;
   dp::Transitions transitions_;
   config::ForwardingState state_;
   std::uint32_t maxconn_ = 0;
   dp::KernelPorts kernel_ports_;
-  dp::Snapshot snapshot_;
+  std::shared_ptr<const dp::ServiceTables> tables_;
   std::vector<dp::Adjacency> adjacencies_;
   std::vector<dp::RouteTable<base::Family::v4>::Entry> routes_v4_;
   std::vector<dp::RouteTable<base::Family::v6>::Entry> routes_v6_;

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <vector>
+
+#include "dp/kernel/adjacency_table.h"
+#include "dp/snapshot.h"
+
+namespace sluice::dp {
+
+/// Snapshot::server_hops: the adjacency of each server slot; kNoAdjacency where there is no route, or the
+/// server's link address has never been asked for.
+[[nodiscard]] std::vector<AdjacencyId> server_hops(const ServiceTables& tables, const AdjacencyTable& hops);
+
+}  // namespace sluice::dp
