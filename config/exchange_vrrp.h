@@ -26,6 +26,11 @@ void fields(auto& v, Like<VrrpTrouble> auto& trouble) {
   v.optional("weight", trouble.weight);
 }
 
+void fields(auto& v, Like<VrrpTroubleCount> auto& count) {
+  v.required("tracker", count.tracker);
+  v.optional("times", count.times);
+}
+
 void fields(auto& v, Like<VrrpPeer> auto& peer) {
   v.required("address", peer.address);
   v.optional("priority", peer.priority);
@@ -54,6 +59,7 @@ void fields(auto& v, Like<VrrpInstanceReport> auto& instance) {
   v.optional("addresses", instance.addresses);
   v.optional("addresses_missing", instance.addresses_missing);
   v.optional("troubles", instance.troubles);
+  v.optional("trouble_counts", instance.trouble_counts);
   v.optional("peers", instance.peers);
   v.optional("adverts_sent", instance.adverts_sent);
   v.optional("adverts_received", instance.adverts_received);

@@ -25,6 +25,11 @@ struct VrrpTrouble {
   std::int16_t weight = 0;  ///< 0: FAULT
 };
 
+struct VrrpTroubleCount {
+  std::string tracker;  ///< as in VrrpTrouble
+  std::uint64_t times = 0;
+};
+
 struct VrrpPeer {
   std::string address;
   std::uint8_t priority = 0;
@@ -51,6 +56,7 @@ struct VrrpInstanceReport {
   std::vector<std::string> addresses;          ///< "192.0.2.10/24 dev lan"
   std::vector<std::string> addresses_missing;  ///< of a master: those that the kernel does not have (yet)
   std::vector<VrrpTrouble> troubles;
+  std::vector<VrrpTroubleCount> trouble_counts;  ///< since the instance began, of those that there have been
   std::vector<VrrpPeer> peers;
   std::uint64_t adverts_sent = 0, adverts_received = 0, send_errors = 0;
   std::uint64_t became_master = 0, became_backup = 0, became_fault = 0;

@@ -79,6 +79,7 @@ class Daemon {
   base::Result<std::string> reload();
   base::Result<std::string> order(const std::string& name, bool yield);
   void judge(Member& member);
+  static void count_troubles(Member& member) { member.trouble_counts.see(troubles_of(member)); }
   void on_signal();
 
   [[nodiscard]] Member* find(InstanceId id) noexcept;
@@ -252,6 +253,7 @@ base::Result<std::string> Daemon::order(const std::string& name, bool yield) {
   if (member->yielded == yield)
     return fmt::format("{}: {} already", name, yield ? "has yielded" : "takes part");
   put(roster_.yield(*member, yield));
+  count_troubles(*member);
   base::log::info("({}) {} by an operator", name, yield ? "yielded" : "resumed");
   std::string done = yield ? fmt::format("{}: gives its addresses away, until it is resumed", name)
                            : fmt::format("{}: takes part again", name);
@@ -269,6 +271,7 @@ void Daemon::judge(Member& member) {
       member.judged && verdict.faulty == member.verdict.faulty && verdict.priority == member.verdict.priority;
   const std::uint8_t before = member.judged ? member.verdict.priority : verdict.priority;
   member.verdict = verdict;
+  count_troubles(member);
   if (same) return;
   member.judged = true;
   if (before != verdict.priority) {
@@ -295,6 +298,7 @@ void Daemon::take_notes() {
     if (note->kind == SpeakerNote::Kind::state) {
       member->state = note->state;
       member->reason = note->reason;
+      count_troubles(*member);
     }
     for (const JournalLine& line : lines_of(*note, member->config, fault_text(*member)))
       base::log::write(line.level, "{}", fmt::make_format_args(line.text));
@@ -336,6 +340,7 @@ void Daemon::on(KernelTrouble& news) {
   Member* const member = roster_.find(news.id);
   if (member == nullptr) return;
   member->kernel_trouble = std::move(news.trouble);
+  count_troubles(*member);
   if (member->kernel_trouble && member->state == State::fault)
     base::log::info("({}) is still FAULT: {}", member->config.name, member->kernel_trouble->reason);
 }

@@ -49,6 +49,18 @@ std::string fault_text(const Member& member) {
   return {};
 }
 
+std::vector<config::VrrpTrouble> troubles_of(const Member& member) {
+  std::vector<config::VrrpTrouble> troubles;
+  if (member.kernel_trouble) troubles.push_back(*member.kernel_trouble);
+  troubles.insert(troubles.end(), member.verdict.troubles.begin(), member.verdict.troubles.end());
+  if (member.state == State::fault && member.reason == Reason::group) {
+    troubles.push_back(
+        {"group", fmt::format("another member of sync group {} is in FAULT", member.config.sync_group), 0});
+  }
+  if (member.yielded) troubles.push_back({"operator", "yielded by an operator", 0});
+  return troubles;
+}
+
 config::VrrpInstanceReport report_of(const Member& member, const InstanceStatus& speaker,
                                      const KernelInstanceStatus& kernel, Time now) {
   using std::chrono::microseconds;
@@ -74,13 +86,8 @@ config::VrrpInstanceReport report_of(const Member& member, const InstanceStatus&
       out.addresses.push_back(fmt::format("{} dev {}", address.prefix.to_string(), address.interface));
   }
   out.addresses_missing = kernel.missing;
-  if (member.kernel_trouble) out.troubles.push_back(*member.kernel_trouble);
-  out.troubles.insert(out.troubles.end(), member.verdict.troubles.begin(), member.verdict.troubles.end());
-  if (speaker.state == State::fault && speaker.reason == Reason::group) {
-    out.troubles.push_back(
-        {"group", fmt::format("another member of sync group {} is in FAULT", instance.sync_group), 0});
-  }
-  if (speaker.yielded) out.troubles.push_back({"operator", "yielded by an operator", 0});
+  out.troubles = troubles_of(member);
+  out.trouble_counts = member.trouble_counts.all();
   for (std::size_t i = 0; i < speaker.peer_count; ++i)
     out.peers.push_back(peer_of(speaker.peers[i], instance, now));
   out.adverts_sent = speaker.sent;

@@ -12,6 +12,9 @@ namespace sluice::vrrp {
 [[nodiscard]] config::VrrpInstanceReport report_of(const Member& member, const InstanceStatus& speaker,
                                                    const KernelInstanceStatus& kernel, Time now);
 
+/// All that stands in the way of an instance, or lowers its priority.
+[[nodiscard]] std::vector<config::VrrpTrouble> troubles_of(const Member& member);
+
 /// The sentence that says what is wrong with an instance in FAULT; empty: nothing is.
 [[nodiscard]] std::string fault_text(const Member& member);
 

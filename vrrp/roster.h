@@ -14,6 +14,7 @@
 #include "vrrp/messages.h"
 #include "vrrp/speaker_instance.h"
 #include "vrrp/tracking.h"
+#include "vrrp/trouble_counts.h"
 
 namespace sluice::vrrp {
 
@@ -29,6 +30,7 @@ struct Member {
   bool judged = false;
   State state = State::init;  ///< as the speaker said last
   Reason reason = Reason::started;
+  TroubleCounts trouble_counts{};
 };
 
 /// Which instances there are, and what a new configuration makes of them. Thread: main.

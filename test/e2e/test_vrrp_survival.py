@@ -62,11 +62,21 @@ LINES = {
 }
 
 
+def trouble_of(host, told):
+    """The name, for monitors, of what `show vrrp` tells; empty: it does not tell it."""
+    troubles = (host.vrrp() or {"troubles": []})["troubles"]
+    return next((trouble["tracker"] for trouble in troubles if told in trouble["reason"]), "")
+
+
+def trouble_counts(host):
+    return {count["tracker"]: count["times"] for count in host.vrrp()["trouble_counts"]}
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case.name.replace(" ", "-") for case in CASES])
 def test_heals(pair, case):
     one, two = pair.hosts
     pair.wait_settled()
-    logged = len(pair.lab.read(one.sluice.log))
+    logged, counted = len(pair.lab.read(one.sluice.log)), trouble_counts(one)
     protocol = {"good-bye": pair.skew(80), "silence": pair.master_down(80), "": 0}[case.without]
     with Beats(pair.lab, pair.lab.vip4) as beats:
         began = ended = now()
@@ -74,8 +84,8 @@ def test_heals(pair, case):
         if case.takes_over:
             wait_for(lambda: two.holds() and two.is_in("MASTER"), f"lb2 to take over; {pair.told()}", 30)
         if case.told:
-            wait_for(lambda: any(case.told in trouble["reason"] for trouble in (one.vrrp() or {"troubles": []})["troubles"]),
-                     f"`show vrrp` to say \"{case.told}\"; {pair.told()}")
+            wait_for(lambda: trouble_of(one, case.told), f"`show vrrp` to say \"{case.told}\"; {pair.told()}")
+            tracker = trouble_of(one, case.told)
         if case.end is not None:
             ended = now()
             case.end(one)
@@ -86,6 +96,7 @@ def test_heals(pair, case):
     assert outage <= protocol + 0.1 + pair.late.seconds()
     log = pair.lab.read(one.sluice.log)[logged:]
     assert not case.told or re.search(rf"is FAULT: .*{case.told}", log), log
+    assert not case.told or trouble_counts(one)[tracker] > counted.get(tracker, 0)
     assert all(line in log for line in LINES.get(case.name, [])), log
     shown = one.vrrp()
     assert shown["troubles"] == [] and shown["addresses_missing"] == [], shown

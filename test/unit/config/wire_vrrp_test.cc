@@ -32,6 +32,7 @@ VrrpReport example_report() {
   instance.addresses = {"192.0.2.10/24 dev lan", "192.0.2.11/32 dev lan"};
   instance.addresses_missing = {"192.0.2.11/32 dev lan"};
   instance.troubles = {{"script", "script \"chk\" exits with 1", -20}, {"link", "lan is down", 0}};
+  instance.trouble_counts = {{"link", 2}, {"script", 14}};
   instance.peers = {{"192.0.2.2", 90, 1'000, 17, 250, "plain", true}};
   instance.adverts_sent = 1;
   instance.adverts_received = 2;
