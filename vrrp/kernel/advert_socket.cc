@@ -73,8 +73,7 @@ Result<Fd> open_listener(const Interface& interface, Family family) {
   options.bind_to(interface).set(SOL_SOCKET, SO_RCVBUFFORCE, kListenerBuffer, "SO_RCVBUFFORCE");
   if (family == Family::v4) {
     ip_mreqn group{};
-    const std::string_view wire = base::IpAddress(vrrp_group(family)).wire();
-    std::memcpy(&group.imr_multiaddr, wire.data(), wire.size());
+    std::memcpy(&group.imr_multiaddr, vrrp_group(family).wire().data(), sizeof group.imr_multiaddr);
     group.imr_ifindex = static_cast<int>(interface.index);
     options.set(IPPROTO_IP, IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL")
         .set(IPPROTO_IP, IP_ADD_MEMBERSHIP, group, "cannot join 224.0.0.18");
