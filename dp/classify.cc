@@ -134,7 +134,10 @@ void classify(Packet& packet, const Snapshot& snapshot, const WorkerState& worke
   if (!packet.meta.is_ip)
     return punt(packet,
                 packet.meta.problem == DropReason::none ? DropReason::no_kernel_path : packet.meta.problem);
-  if (eth->dst != worker.ports[packet.in_port].mac) return punt(packet, DropReason::other_host);
+  if (eth->dst != worker.ports[packet.in_port].mac &&
+      !contains(snapshot.virtual_macs, {packet.in_port, eth->dst})) {
+    return punt(packet, DropReason::other_host);
+  }
   with_family(packet.meta.family, [&]<Family F>() { classify_ip<F>(packet, snapshot, worker); });
   // Whatever is answered goes back to where it came from; a group has sent nothing (IEEE 802 §8.2.2).
   if (packet.pending() && eth->src.is_multicast()) return packet.drop(DropReason::bad_source);

@@ -11,6 +11,7 @@
 #include "config/model.h"
 #include "dp/address_index.h"
 #include "dp/kernel/adjacency_table.h"
+#include "dp/kernel/virtual_macs.h"
 #include "dp/packet.h"
 #include "dp/port_pool.h"
 
@@ -119,6 +120,7 @@ struct Snapshot {
   std::shared_ptr<const ServiceTables> services;
   std::shared_ptr<const AdjacencyTable> next_hops;
   std::vector<AdjacencyId> server_hops;  ///< by server slot; kNoAdjacency: no route
+  std::vector<VirtualMac> virtual_macs;
 };
 
 }  // namespace sluice::dp

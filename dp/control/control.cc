@@ -67,11 +67,10 @@ Control::~Control() {
 }
 
 base::Result<void> Control::start() {
-  std::vector<PortInterface> interfaces;
   for (const auto& port : ports_.ports()) {
-    if (!port->interface().empty()) interfaces.push_back({port->interface(), port->index()});
+    if (!port->interface().empty()) interfaces_.push_back({port->interface(), port->index()});
   }
-  next_hops_.set_ports(std::move(interfaces));
+  next_hops_.set_ports(interfaces_);
   auto kernel_ports = kernel_sockets_.read();
   if (!kernel_ports) return std::move(kernel_ports).error();
   kernel_ports_ = std::move(*kernel_ports);
@@ -129,7 +128,14 @@ void Control::update_next_hops(const KernelChanges& changes) {
   next_hops_checked_ = now();
   const auto update = next_hops_.update(mirror_->tables(), changes, next_hops_checked_);
   for (const NeighbourKey& neighbour : update.solicit) mirror_->solicit(neighbour);
-  if (update.changed) publish();
+  if (update.changed || find_virtual_macs() != publisher_.current()->virtual_macs) publish();
+}
+
+std::vector<VirtualMac> Control::find_virtual_macs() const {
+  return virtual_macs(mirror_->tables(), interfaces_, [this](const base::IpAddress& address) {
+    return (address.is_v4() ? tables_->find_address<base::Family::v4>(address.v4())
+                            : tables_->find_address<base::Family::v6>(address.v6())) != kNoIndex;
+  });
 }
 
 void Control::publish() {
@@ -139,6 +145,8 @@ void Control::publish() {
   snapshot->services = tables_;
   snapshot->next_hops = next_hops_.table();
   snapshot->server_hops = server_hops(*tables_, *snapshot->next_hops);
+  snapshot->virtual_macs = find_virtual_macs();
+  for (const auto& port : ports_.ports()) port->hear(macs_of(snapshot->virtual_macs, port->index()));
   publisher_.publish(std::move(snapshot));
 }
 

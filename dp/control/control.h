@@ -19,6 +19,7 @@
 #include "dp/kernel/kernel_mirror.h"
 #include "dp/kernel/kernel_sockets.h"
 #include "dp/kernel/next_hops.h"
+#include "dp/kernel/virtual_macs.h"
 #include "dp/ports/ports.h"
 #include "dp/worker.h"
 
@@ -77,6 +78,7 @@ class Control {
 
   base::Result<void> recompile(const config::ForwardingState& state);
   void update_next_hops(const KernelChanges& changes);
+  [[nodiscard]] std::vector<VirtualMac> find_virtual_macs() const;
   void publish();
   void update_filters();
 
@@ -97,6 +99,7 @@ class Control {
   NextHops& next_hops_;
   PortSet& ports_;
   std::vector<Worker*> workers_;
+  std::vector<PortInterface> interfaces_;
   Publisher publisher_;
   std::unique_ptr<KernelMirror> mirror_;
   KernelSockets kernel_sockets_;

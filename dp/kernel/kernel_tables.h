@@ -30,8 +30,8 @@ struct Link {
   std::uint32_t mtu = 0;        ///< bytes, without the Ethernet header
   bool up = false;              ///< administratively
   bool running = false;         ///< operational: carrier and everything below it
-  std::uint32_t parent = 0;     ///< ifindex of a VLAN interface's lower interface; else 0
-  std::optional<VlanTag> vlan;  ///< with `parent`
+  std::uint32_t parent = 0;     ///< ifindex of a VLAN interface's or macvlan's lower interface; else 0
+  std::optional<VlanTag> vlan;  ///< with `parent`: it is a VLAN interface, else a macvlan
   friend bool operator==(const Link&, const Link&) = default;
 };
 

@@ -97,6 +97,11 @@ std::string_view text(std::string_view bytes) {
   return bytes.substr(0, bytes.find('\0'));
 }
 
+bool is_macvlan(const nlattr* link_info) {
+  const auto info = Attributes<IFLA_INFO_MAX>::within(link_info);
+  return info && text(info->bytes(IFLA_INFO_KIND)) == "macvlan";
+}
+
 std::optional<VlanTag> vlan_of(const nlattr* link_info) {
   const auto info = Attributes<IFLA_INFO_MAX>::within(link_info);
   if (!info || text(info->bytes(IFLA_INFO_KIND)) != "vlan" || (*info)[IFLA_INFO_DATA] == nullptr) {
@@ -180,7 +185,8 @@ std::optional<Link> parse_link(const nlmsghdr* message) {
   // IFLA_LINK also names the far end of a veth, and may name an interface of another namespace.
   if ((*attributes)[IFLA_LINKINFO] != nullptr && (*attributes)[IFLA_LINK_NETNSID] == nullptr) {
     link.vlan = vlan_of((*attributes)[IFLA_LINKINFO]);
-    if (link.vlan) link.parent = attributes->number<std::uint32_t>(IFLA_LINK).value_or(0);
+    if (link.vlan || is_macvlan((*attributes)[IFLA_LINKINFO]))
+      link.parent = attributes->number<std::uint32_t>(IFLA_LINK).value_or(0);
   }
   return link;
 }

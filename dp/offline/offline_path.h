@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -34,6 +35,8 @@ class OfflinePath {
   /// What workers read from now on.
   void publish(std::shared_ptr<const ServiceTables> services, std::shared_ptr<const AdjacencyTable> next_hops,
                std::uint64_t generation);
+  /// The MAC addresses of virtual routers, for whose frames the ports are open beside their own.
+  void set_virtual_macs(std::vector<VirtualMac> macs) { snapshot_.virtual_macs = std::move(macs); }
   [[nodiscard]] const Snapshot& snapshot() const noexcept { return snapshot_; }
 
   [[nodiscard]] unsigned workers() const noexcept { return static_cast<unsigned>(workers_.size()); }

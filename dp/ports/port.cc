@@ -1,5 +1,7 @@
 #include "dp/ports/port.h"
 
+#include <algorithm>
+#include <cstring>
 #include <net/if.h>
 #include <span>
 #include <string>
@@ -105,6 +107,27 @@ base::Result<void> Port::start(EalLog& log) {
                   driver(), mac_.to_string(), mtu_, nic_queues_.rx_queues(), nic_queues_.tx_queues(),
                   twin_ ? ", kernel twin " + interface_ + " (" + twin_->device.driver() + ")" : "");
   return {};
+}
+
+void Port::hear(std::vector<base::Mac> macs) {
+  if (nic_.filter || macs == heard_) return;
+  const std::uint16_t id = nic_.devices.front().id();
+  const auto ether = [](const base::Mac& mac) {
+    rte_ether_addr out;
+    std::memcpy(out.addr_bytes, mac.bytes.data(), sizeof out.addr_bytes);
+    return out;
+  };
+  for (const base::Mac& mac : heard_) {
+    rte_ether_addr address = ether(mac);
+    if (std::ranges::find(macs, mac) == macs.end()) (void)::rte_eth_dev_mac_addr_remove(id, &address);
+  }
+  for (const base::Mac& mac : macs) {
+    if (std::ranges::find(heard_, mac) != heard_.end()) continue;
+    rte_ether_addr address = ether(mac);
+    // A driver that refuses both has no filter.
+    if (::rte_eth_dev_mac_addr_add(id, &address, 0) != 0) (void)::rte_eth_promiscuous_enable(id);
+  }
+  heard_ = std::move(macs);
 }
 
 std::vector<std::uint16_t> Port::ethdevs() const {

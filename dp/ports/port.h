@@ -63,6 +63,11 @@ class Port {
   /// af_xdp only; else null.
   [[nodiscard]] XdpFilter* filter() noexcept { return nic_.filter ? &*nic_.filter : nullptr; }
 
+  /// Has the device let frames to these MAC addresses through, besides its own, and to no others. Under
+  /// af_xdp the kernel sees to it, since the interfaces with these addresses stand on the NIC itself. Thread:
+  /// the control thread.
+  void hear(std::vector<base::Mac> macs);
+
   [[nodiscard]] bool link_up() const;
   /// Since the start of the process. Thread: the control thread.
   [[nodiscard]] PortCounters counters() const;
@@ -78,6 +83,7 @@ class Port {
   std::string interface_;
   int ifindex_ = 0;
   base::Mac mac_;
+  std::vector<base::Mac> heard_;
   std::uint16_t mtu_ = 0;
   Nic nic_;
   std::optional<Twin> twin_;

@@ -165,6 +165,25 @@ TYPED_TEST(Balance, WhatIsNoServicesIsTheKernels) {
   EXPECT_EQ(other.reason, DropReason::other_host);
 }
 
+// RFC 9568 §7.3: the virtual router's MAC address, while we have its address.
+TYPED_TEST(Balance, AVirtualMacIsItsPortsOwn) {
+  constexpr Family F = TypeParam::kFamily;
+  constexpr base::Mac kVirtual{{0, 0, 0x5e, 0, 1, 61}};
+  Balancer b;
+  b.configure({web<F>()});
+  const Bytes syn = with_ip<F>(eth(Balancer::kGatewayMac, kVirtual), Net<F>::client(), Net<F>::vip())
+                        .tcp(1, kPort, SYN)
+                        .bytes();
+  b.set_virtual_macs({{1, kVirtual}});
+  EXPECT_EQ(b.send(syn).reason, DropReason::other_host) << "that of another port";
+  b.set_virtual_macs({{0, kVirtual}});
+  const Outcome out = b.send(syn);
+  ASSERT_TRUE(out.forwarded()) << out;
+  EXPECT_EQ(out.seen().src_mac, Balancer::port_mac(1)) << "what leaves is from the port itself";
+  b.set_virtual_macs({});
+  EXPECT_EQ(b.send(syn).reason, DropReason::other_host);
+}
+
 // Case 8.
 
 TYPED_TEST(Balance, AnyNumberOfWorkersGivesTheSameResults) {

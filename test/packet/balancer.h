@@ -99,6 +99,7 @@ class Balancer {
   void advance(std::uint64_t ms, std::uint32_t step_ms = 1000);
   [[nodiscard]] base::Tick now() const { return now_; }
 
+  void set_virtual_macs(std::vector<dp::VirtualMac> macs) { path_->set_virtual_macs(std::move(macs)); }
   void set_state(dp::AdjacencyId hop, dp::AdjacencyState state);
   void set_mtu(dp::AdjacencyId hop, std::uint16_t mtu);
   void set_tags(dp::AdjacencyId hop, std::vector<std::uint16_t> tags);

@@ -23,8 +23,9 @@ class Host:
     # --- what it is ----------------------------------------------------------------------------------------------
 
     def holds(self):
-        """Whether the kernel has the address and would answer for it."""
-        return self.lab.vip4 in self.sluice.addresses()
+        """Whether the kernel has the address, on its interface or a macvlan, and would answer for it."""
+        shown = json.loads(self.run("ip", "-j", "addr", "show", "up", check=False).stdout or "[]")
+        return self.lab.vip4 in {address["local"] for link in shown for address in link.get("addr_info", []) if "local" in address}
 
     def vrrp(self):
         """Its instance, as `sluice show vrrp --json` has it; none while nobody answers."""

@@ -21,14 +21,15 @@ base::Result<void> write_sysctl(const std::string& path, std::string_view value)
   return {};
 }
 
-/// Both interfaces are in the same network: each is to answer ARP for its own addresses alone, and the one
-/// without an address in that network is to take its packets all the same.
+/// Both interfaces are in the same network: each is to answer ARP for its own addresses alone, and to ask
+/// with them alone (who is asked learns that an address of the macvlan has the parent's MAC address), and the
+/// one without an address in that network is to take its packets all the same.
 base::Result<void> separate(const std::string& macvlan, const std::string& parent) {
   const std::string ipv4 = "/proc/sys/net/ipv4/conf/";
   for (const auto& [path, value] :
        {std::pair{ipv4 + macvlan + "/arp_ignore", "1"}, std::pair{ipv4 + macvlan + "/accept_local", "1"},
         std::pair{ipv4 + macvlan + "/rp_filter", "0"}, std::pair{ipv4 + parent + "/arp_ignore", "1"},
-        std::pair{ipv4 + parent + "/arp_filter", "1"}}) {
+        std::pair{ipv4 + parent + "/arp_filter", "1"}, std::pair{ipv4 + parent + "/arp_announce", "2"}}) {
     if (auto done = write_sysctl(path, value); !done) return done;
   }
   return {};

@@ -101,6 +101,18 @@ TEST(RtnetlinkParse, AVlanWhoseParentIsInAnotherNamespaceHasNone) {
   EXPECT_EQ(link->parent, 0U);
 }
 
+TEST(RtnetlinkParse, ReadsWhatAMacvlanStandsOn) {
+  ifinfomsg header{};
+  header.ifi_index = 13;
+  MessageWriter message(RTM_NEWLINK, header);
+  message.text(IFLA_IFNAME, "vrrp.61").bytes(IFLA_ADDRESS, kMac).u32(IFLA_LINK, 3);
+  message.begin(IFLA_LINKINFO).text(IFLA_INFO_KIND, "macvlan").end();
+  const auto link = parse_link(message.get());
+  ASSERT_TRUE(link);
+  EXPECT_EQ(link->parent, 3U);
+  EXPECT_FALSE(link->vlan);
+}
+
 TEST(RtnetlinkParse, LeavesBridgePortsAlone) {
   ifinfomsg header{};
   header.ifi_family = AF_BRIDGE;
