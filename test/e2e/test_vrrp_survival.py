@@ -104,6 +104,19 @@ def test_heals(pair, case):
     assert one.own_address().split("/")[0] not in one.secondary_addresses()
 
 
+def test_addresses_go_when_nobody_is_left_to_take_them_away(pair):
+    one, two = pair.hosts
+    pair.wait_settled()
+    one.kill_all()
+    killed = now()
+    assert one.holds(), "that is what is to be mended"
+    wait_for(lambda: two.holds() and not one.holds(), "lb2 alone to have the virtual IP", 30)
+    tell(f"  {pair.lab.device:10} killed and not started again: lb1's kernel gave the virtual IP up after {now() - killed:.1f} s")
+    assert one.own_address()
+    one.start()
+    pair.wait_settled()
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_follows_an_interface_that_is_made_anew(family):
     """Deleted, and as another one under the same name back again; lb1 and lb2 are sluice-vrrp alone."""

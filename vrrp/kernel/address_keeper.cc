@@ -124,6 +124,24 @@ void AddressKeeper::remove_unwanted(Time now, std::optional<Time>& next) {
   }
 }
 
+/// An address that the kernel keeps for longer was given to it by others (an owner's may be the host's own):
+/// it is not to go when sluice does.
+void AddressKeeper::renew(const Key& key, Place& place, Time now, std::optional<Time>& next) {
+  const InterfaceAddress& there = interfaces_.addresses(place.index).at(key.second);
+  if (there.lifetime > lifetime_) return;
+  if (place.renew_at <= now) {
+    const Interface interface = *interfaces_.by_index(place.index);  // events may change the mirror meanwhile
+    const auto done = interfaces_.add_address(interface, {key.second, there.prefix_length}, lifetime_);
+    if (done) {
+      place.failure.clear();
+    } else {
+      fail(place, done.error());
+    }
+    place.renew_at = now + (done ? renewal_ : kPause);
+  }
+  sooner(next, place.renew_at);
+}
+
 std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<Time>& next) {
   remove_unwanted(now, next);
   std::vector<Added> added;
@@ -138,6 +156,7 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
     if (interfaces_.has(found->index, key.second)) {
       place.lost = false;  // whoever took it away has put it back
       place.index = found->index;
+      renew(key, place, now, next);
       continue;
     }
     if (place.not_before > now) {
@@ -146,7 +165,7 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
     }
     const Interface interface = *found;
     const bool repair = std::exchange(place.lost, false);
-    const auto done = interfaces_.add_address(interface, {key.second, place.prefix_length});
+    const auto done = interfaces_.add_address(interface, {key.second, place.prefix_length}, lifetime_);
     if (!done) {
       place.lost = repair;
       place.not_before = now + kPause;
@@ -157,6 +176,8 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
     place.failure.clear();
     place.index = interface.index;
     place.outdated_length.reset();
+    place.renew_at = now + renewal_;
+    sooner(next, place.renew_at);
     if (repair) {
       place.not_before = now + kPause;
       Holder& who = holders_[*holder];

@@ -18,9 +18,12 @@ namespace sluice::vrrp {
 
 /// Sees to it that the kernel has the addresses of the instances that hold theirs, and those alone. What is
 /// missing is added, whoever took it away: at once, and then at most once a second. Of several instances with
-/// the same address on the same interface any may hold it. Thread: the kernel side's.
+/// the same address on the same interface any may hold it. The kernel is given each for a while only, and it
+/// is renewed: should all of sluice be killed, two hosts must not have them for longer. Thread: the kernel
+/// side's.
 class AddressKeeper {
  public:
+  static constexpr std::chrono::seconds kLifetime{15};  ///< unless renewed
   using Log = std::function<void(base::log::Level level, std::string line)>;
   struct Added {
     InstanceId instance{};
@@ -29,7 +32,11 @@ class AddressKeeper {
     bool repaired = false;    ///< it was there, and someone took it away
   };
 
-  AddressKeeper(Interfaces& interfaces, Log log) : interfaces_(interfaces), log_(std::move(log)) {}
+  AddressKeeper(Interfaces& interfaces, Log log, std::chrono::seconds lifetime = kLifetime)
+      : interfaces_(interfaces),
+        log_(std::move(log)),
+        lifetime_(lifetime),
+        renewal_(std::chrono::milliseconds(lifetime) / 3) {}
 
   /// `addresses` of the instance from now on; its others are taken away.
   void set(InstanceId instance, const std::string& name, const std::vector<config::VrrpAddress>& addresses);
@@ -65,6 +72,7 @@ class AddressKeeper {
     bool leaving = false;      ///< being taken away by us
     Time not_before{};         ///< of the next attempt to add it
     Time remove_not_before{};  ///< of the next attempt to take it away
+    Time renew_at{};           ///< the next time that its lifetime begins anew
     std::string failure;       ///< of the last attempt
   };
   struct Holder {
@@ -78,9 +86,12 @@ class AddressKeeper {
   void fail(Place& place, const base::Error& error);
   void leave_renamed(const Key& key, Place& place);
   void remove_unwanted(Time now, std::optional<Time>& next);
+  void renew(const Key& key, Place& place, Time now, std::optional<Time>& next);
 
   Interfaces& interfaces_;
   Log log_;
+  std::chrono::seconds lifetime_;
+  std::chrono::milliseconds renewal_;  ///< after this much of it
   std::map<Key, Place> places_;
   std::map<InstanceId, Holder> holders_;
 };

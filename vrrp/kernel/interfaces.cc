@@ -23,7 +23,6 @@ using base::Result;
 
 constexpr int kDumpAttempts = 20;
 constexpr std::chrono::milliseconds kResyncRetry{100};
-constexpr std::uint32_t kForever = 0xffffffff;  ///< of address lifetimes
 
 /// The attributes behind a T at the head of `message`.
 template <typename Header, std::size_t kMax>
@@ -94,6 +93,12 @@ std::optional<AddressMessage> address_of(const nlmsghdr& message) {
   out.details.prefix_length = header->ifa_prefixlen;
   out.details.flags =
       attributes[IFA_FLAGS] != nullptr ? nla_get_u32(attributes[IFA_FLAGS]) : header->ifa_flags;
+  if (const nlattr* told = attributes[IFA_CACHEINFO];
+      told != nullptr && nla_len(told) >= static_cast<int>(sizeof(ifa_cacheinfo))) {
+    ifa_cacheinfo lifetimes{};
+    std::memcpy(&lifetimes, nla_data(told), sizeof lifetimes);
+    out.details.lifetime = std::chrono::seconds(lifetimes.ifa_valid);
+  }
   return out;
 }
 
@@ -284,6 +289,7 @@ void Interfaces::apply_address(const nlmsghdr& message) {
   const bool became_usable = !fresh && !at->second.usable() && news->details.usable();
   if (fresh) at->second.order = ++named_;
   at->second.flags = news->details.flags;
+  at->second.lifetime = news->details.lifetime;
   take_length(at->second, news->details.prefix_length);
   if (fresh || became_usable) tell(InterfaceEvent::Kind::address_added, *link, false, prefix);
 }
@@ -320,7 +326,19 @@ bool Interfaces::has(const base::IpAddress& address) const noexcept {
                              [&](const auto& entry) { return entry.second.contains(address); });
 }
 
-Result<void> Interfaces::add_address(const Interface& interface, const base::Prefix& address) {
+/// The kernel has one route for all IPv6 addresses of a network. With the lifetime of one of them, it would
+/// go away under those that stay.
+bool Interfaces::route_is_anothers(std::uint32_t index, const base::Prefix& address,
+                                   std::chrono::seconds lifetime) const noexcept {
+  return std::ranges::any_of(addresses(index), [&](const auto& entry) {
+    const auto& [other, details] = entry;
+    return other != address.address && details.prefix_length == address.length &&
+           details.lifetime > lifetime && address.contains(other);
+  });
+}
+
+Result<void> Interfaces::add_address(const Interface& interface, const base::Prefix& address,
+                                     std::chrono::seconds lifetime) {
   const std::string what = fmt::format("address {} on {}", address.to_string(), interface.name);
   auto message = message_of(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
                             address_header(interface, address.address, address.length));
@@ -329,12 +347,15 @@ Result<void> Interfaces::add_address(const Interface& interface, const base::Pre
   const auto length = static_cast<int>(wire.size());
   bool full = nla_put(message->get(), IFA_LOCAL, length, wire.data()) < 0 ||
               nla_put(message->get(), IFA_ADDRESS, length, wire.data()) < 0;
+  const bool preferred = address.address.is_v4() || address.address.v6().is_link_local();
+  ifa_cacheinfo lifetimes{};
+  lifetimes.ifa_valid = static_cast<std::uint32_t>(lifetime.count());
+  lifetimes.ifa_prefered = preferred ? lifetimes.ifa_valid : 0;
+  full = full || nla_put(message->get(), IFA_CACHEINFO, sizeof lifetimes, &lifetimes) < 0;
   if (!address.address.is_v4()) {
-    ifa_cacheinfo lifetime{};
-    lifetime.ifa_valid = kForever;
-    lifetime.ifa_prefered = address.address.v6().is_link_local() ? kForever : 0;
-    full = full || nla_put_u32(message->get(), IFA_FLAGS, IFA_F_NODAD) < 0 ||
-           nla_put(message->get(), IFA_CACHEINFO, sizeof lifetime, &lifetime) < 0;
+    std::uint32_t flags = IFA_F_NODAD;
+    if (route_is_anothers(interface.index, address, lifetime)) flags |= IFA_F_NOPREFIXROUTE;
+    full = full || nla_put_u32(message->get(), IFA_FLAGS, flags) < 0;
   }
   if (full) return no_room(what);
   const std::uint32_t index = interface.index;  // events may change the mirror, and `interface` with it
@@ -342,8 +363,9 @@ Result<void> Interfaces::add_address(const Interface& interface, const base::Pre
   drain();
   // Of IPv6 addresses the kernel tells a little later, from a work queue; it has the address all the same.
   if (const Interface* const link = by_index(index); link != nullptr && !has(index, address.address)) {
-    InterfaceAddress details{.prefix_length = address.length, .flags = IFA_F_TENTATIVE, .order = ++named_};
-    if (!address.address.is_v4() && !address.address.v6().is_link_local()) details.flags |= IFA_F_DEPRECATED;
+    InterfaceAddress details{
+        .prefix_length = address.length, .flags = IFA_F_TENTATIVE, .order = ++named_, .lifetime = lifetime};
+    if (!preferred) details.flags |= IFA_F_DEPRECATED;
     table_.addresses[index].emplace(address.address, std::move(details));
     tell(InterfaceEvent::Kind::address_added, Interface(*link), false, address);
   }

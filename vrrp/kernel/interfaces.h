@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,13 +32,17 @@ struct Interface {
   friend bool operator==(const Interface&, const Interface&) = default;
 };
 
+/// As the kernel counts lifetimes of addresses.
+constexpr std::chrono::seconds kForever{0xffffffff};
+
 /// An address of an interface.
 struct InterfaceAddress {
   std::uint8_t prefix_length = 0;
   /// An IPv4 address may be there several times, each time with another prefix length.
   std::vector<std::uint8_t> other_lengths{};
-  std::uint32_t flags = 0;  ///< IFA_F_…
-  std::uint64_t order = 0;  ///< the kernel named those with lower numbers earlier
+  std::uint32_t flags = 0;                   ///< IFA_F_…
+  std::uint64_t order = 0;                   ///< the kernel named those with lower numbers earlier
+  std::chrono::seconds lifetime = kForever;  ///< as last told; then the kernel takes it away
   /// Not one whose uniqueness is still in doubt (IPv6).
   [[nodiscard]] bool usable() const noexcept;
   /// One that another of the same network goes before, or one that nothing new is to be sent from.
@@ -77,8 +82,10 @@ class Interfaces {
   [[nodiscard]] bool has(const base::IpAddress& address) const noexcept;
 
   /// Gives an interface an address, usable at once (no duplicate address detection), and, if IPv6, never
-  /// chosen by the kernel as source while there is another. One that is there already is no error.
-  base::Result<void> add_address(const Interface& interface, const base::Prefix& address);
+  /// chosen by the kernel as source while there is another. After `lifetime` the kernel takes it away. One
+  /// that is there already is no error; its lifetime begins anew.
+  base::Result<void> add_address(const Interface& interface, const base::Prefix& address,
+                                 std::chrono::seconds lifetime = kForever);
   /// Takes it away, whatever its prefix lengths. One that is gone already is no error.
   base::Result<void> remove_address(const Interface& interface, const base::IpAddress& address);
   /// Makes a macvlan in private mode with `mac` on `parent` and brings it up.
@@ -98,6 +105,8 @@ class Interfaces {
   };
   Interfaces(base::EventLoop& loop, base::NetlinkSocket requests, EventCallback on_event);
   base::Result<void> keep_link_local_empty(const Interface& interface);
+  [[nodiscard]] bool route_is_anothers(std::uint32_t index, const base::Prefix& address,
+                                       std::chrono::seconds lifetime) const noexcept;
   base::Result<Table> dump();
   void resync();
   void apply(const nlmsghdr& message);

@@ -21,7 +21,15 @@ class AddressKeeperTest : public test::InterfacesFixture {
   void SetUp() override {
     InterfacesFixture::SetUp();
     if (IsSkipped()) return;
-    keeper_.emplace(*interfaces_, [this](base::log::Level, std::string line) { said_.push_back(line); });
+    start(AddressKeeper::kLifetime);
+  }
+  void start(std::chrono::seconds lifetime) {
+    keeper_.emplace(
+        *interfaces_, [this](base::log::Level, std::string line) { said_.push_back(line); }, lifetime);
+  }
+  /// As the kernel says it.
+  std::chrono::seconds lifetime_of(const char* address) {
+    return interfaces_->addresses(link("lan").index).at(test::ip(address)).lifetime;
   }
   void heard(const Event& event) override {
     if (keeper_ && event.kind == Kind::address_removed)
@@ -295,6 +303,57 @@ TEST_F(AddressKeeperTest, SaysOnceWhatCannotBeAddedAndTriesAgainEachSecond) {
   run("echo 0 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
   EXPECT_EQ(settle().size(), 1U);
   EXPECT_TRUE(has("lan", "2001:db8::10"));
+}
+
+TEST_F(AddressKeeperTest, TheKernelTakesAwayWhatNobodyRenews) {
+  run("ip address add 192.0.2.1/24 dev lan");
+  run("ip address add 2001:db8::1/64 dev lan nodad");
+  start(1s);
+  set(kA, {vip(), vip("lan", "2001:db8::10/64")});
+  keeper_->hold(kA, true);
+  EXPECT_EQ(settle().size(), 2U);
+  keeper_.reset();  // killed
+  EXPECT_TRUE(until([&] { return !has("lan", kVip) && !has("lan", "2001:db8::10"); }));
+  run("ip route show dev lan | grep -q 192.0.2.0/24");
+  run("ip -6 route show dev lan | grep 2001:db8::/64 | grep -vq expires");
+}
+
+TEST_F(AddressKeeperTest, RenewsWhatItHoldsAndWhatAKilledOneHasLeft) {
+  start(1s);
+  set(kA, {vip(), vip("lan", "2001:db8::10/64")});
+  keeper_->hold(kA, true);
+  (void)settle();
+  start(1s);
+  set(kA, {vip(), vip("lan", "2001:db8::10/64")});
+  keeper_->hold(kA, true);
+  events_.clear();
+  const auto began = Clock::now();
+  ASSERT_TRUE(until([&] {
+    now_ = Time(Clock::now() - began);
+    EXPECT_THAT(settle(), IsEmpty());
+    return now_ > Time(4s);
+  }));
+  EXPECT_TRUE(has("lan", kVip));
+  EXPECT_TRUE(has("lan", "2001:db8::10"));
+  EXPECT_EQ(heard_of(Kind::address_removed, "lan"), 0U);
+  EXPECT_THAT(said_, IsEmpty());
+}
+
+TEST_F(AddressKeeperTest, NeitherRenewsNorShortensWhatTheKernelKeepsForLonger) {
+  run("ip address add 192.0.2.10/24 dev lan");
+  run("ip address add 2001:db8::10/64 dev lan nodad valid_lft 1000 preferred_lft 1000");
+  set(kA, {vip(), vip("lan", "2001:db8::10/64")});
+  keeper_->hold(kA, true);
+  (void)settle();
+  EXPECT_EQ(next_, std::nullopt);
+  EXPECT_EQ(lifetime_of(kVip), kForever);
+  EXPECT_GT(lifetime_of("2001:db8::10"), 900s);
+}
+
+TEST_F(AddressKeeperTest, WantsToBeCalledInTimeToRenew) {
+  hold();
+  EXPECT_EQ(lifetime_of(kVip), AddressKeeper::kLifetime);
+  EXPECT_EQ(next_, now_ + AddressKeeper::kLifetime / 3);
 }
 
 }  // namespace
