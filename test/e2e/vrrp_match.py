@@ -43,8 +43,9 @@ class Match:
 
 
 def side_by_side(request, play):
-    """For a fixture: plays all rows of the module that are asked for; they wait most of the time, so all go at once.
+    """For a fixture: plays all rows of the module that ask for it; they wait most of the time, so all go at once.
     Yields {(a row's arguments): future of what play(*arguments) returns}."""
-    asked = [tuple(item.callspec.params.values()) for item in request.session.items if item.module is request.module and hasattr(item, "callspec")]
-    with ThreadPoolExecutor(8) as pool:
+    asked = [tuple(item.callspec.params.values()) for item in request.session.items
+             if item.module is request.module and request.fixturename in item.fixturenames]
+    with ThreadPoolExecutor(12) as pool:
         yield {row: pool.submit(play, *row) for row in asked}
