@@ -38,8 +38,20 @@ class Match:
         except Exception as error:
             raise AssertionError(told()) from error
         with Adverts(self.lab) as adverts:
-            wait_for(lambda: adverts.count() >= 2 * len(masters), "two more adverts")
+            wait_for(lambda: adverts.count() >= 2 * len(masters), "two more adverts", every=0.1)
         assert self.masters() == list(masters), told()
+
+    def succession(self, end):
+        """The master, lb1, ends by its method `end`, and lb2 succeeds it. Returns lb1's last advert and lb2's first."""
+        one, two = self.speakers
+        sources = [str(speaker.source()) for speaker in self.speakers]
+        with Adverts(self.lab, "succession.pcapng") as adverts:
+            wait_for(lambda: adverts.count() >= 1, "an advert of the master", every=0.1)
+            end()
+            self.becomes(two.node, after=f"the master's {end.__name__}")
+        seen = list(adverts.read())
+        last, first = [[row for row in seen if row.source == source] for source in sources]
+        return last[-1], first[0]
 
 
 def side_by_side(request, play):

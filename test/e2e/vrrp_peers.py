@@ -39,6 +39,11 @@ def instance(lab, *, family=4, **settings):
             "version": 2 if family == 4 else 3, "advert_int": "1s", "addresses": addresses, **settings}
 
 
+def skew(vrrp):
+    """Skew_Time of an instance whose master advertises as often as it would itself, seconds."""
+    return (256 - vrrp["priority"]) / 256 * (1 if vrrp["version"] == 2 else seconds(vrrp["advert_int"]))
+
+
 class Speaker:
     """A process that speaks VRRP at a node: as one instance, or as several of which `vrrp` is the first."""
 
