@@ -288,15 +288,18 @@ class Seen:
 
 
 class Adverts:
-    """VRRP packets on the lab's first segment while the `with` block runs."""
+    """VRRP packets on the lab's first segment, or at a node's NIC, while the `with` block runs."""
 
-    def __init__(self, lab, name="adverts.pcapng"):
-        self.lab, self.file, self.log = lab, lab.state / name, f"{name}.log"
+    only = "ip proto 112 or ip6 proto 112"
+
+    def __init__(self, lab, name="adverts.pcapng", *, node="switch", nic=None):
+        self.lab, self.node, self.nic = lab, node, nic or lab.nics[0]
+        self.file, self.log = lab.state / name, f"{name}.log"
 
     def __enter__(self):
         (self.lab.state / self.log).unlink(missing_ok=True)
-        self.process = self.lab.start("switch", "tcpdump", "-i", self.lab.nics[0], "-U", "-w", self.file, "--immediate-mode",
-                                      "ip proto 112 or ip6 proto 112", log=self.log)
+        self.process = self.lab.start(self.node, "tcpdump", "-i", self.nic, "-U", "-w", self.file, "--immediate-mode",
+                                      self.only, log=self.log)
         wait_for(lambda: "listening on" in self.lab.read(self.log), "tcpdump")
         return self
 
@@ -309,10 +312,13 @@ class Adverts:
         shown = subprocess.run(["tcpdump", "-n", "-r", self.file], capture_output=True, text=True)
         return len(shown.stdout.splitlines())
 
-    def read(self):
-        names = ["frame.time_epoch", "ip.src", "ipv6.src", "vrrp.prio", "_ws.expert.message", "vrrp.checksum.status"]
+    def fields(self, *names):
+        """Of each packet so far, as tshark has them."""
         shown = subprocess.run(["tshark", "-r", self.file, "-T", "fields", "-E", "separator=;",
                                 *[word for name in names for word in ("-e", name)]], capture_output=True, text=True, check=True)
-        for line in shown.stdout.splitlines():
-            when, source4, source6, priority, expert, status = line.split(";")
+        return [line.split(";") for line in shown.stdout.splitlines()]
+
+    def read(self):
+        for when, source4, source6, priority, expert, status in self.fields(
+                "frame.time_epoch", "ip.src", "ipv6.src", "vrrp.prio", "_ws.expert.message", "vrrp.checksum.status"):
             yield Seen(float(when), source4 or source6, int(priority), expert or ("" if status in ("1", "") else f"checksum status {status}"))
