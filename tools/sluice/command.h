@@ -49,6 +49,7 @@ void add_flow(CLI::App& app, Invocation& invocation);
 void add_wait(CLI::App& app, Invocation& invocation);
 void add_vrrp(CLI::App& app, Invocation& invocation);
 void add_reload(CLI::App& app, Invocation& invocation);
+void add_replay(CLI::App& app, Invocation& invocation);
 void add_version(CLI::App& app, Invocation& invocation);
 void add_completion(CLI::App& app, Invocation& invocation);
 /// `vrrp`, a command of `show`.

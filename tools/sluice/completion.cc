@@ -43,7 +43,10 @@ std::optional<std::string> option_value(const Words& words, std::string_view nam
 /// All words that `what`, an option ("--service") or the name of a positional ("SERVICE/SERVER"), may be.
 Words values_of(std::string_view what, const Words& words, const Known& known) {
   Words values;
-  if (what == "FILE" || what == "--config" || what == "-c") return {":files"};
+  if (what == "FILE" || what == "--config" || what == "-c" || what == "--in" || what == "--out" ||
+      what == "--neighbours") {
+    return {":files"};
+  }
   if (what == "--runtime-dir" || what == "--libexec-dir") return {":directories"};
   if (what == "SHELL") return {"bash"};
   if (what == "--log-level") return {"debug", "info", "warn", "error"};

@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   cli::add_flow(app, invocation);
   cli::add_wait(app, invocation);
   cli::add_vrrp(app, invocation);
+  cli::add_replay(app, invocation);
   cli::add_version(app, invocation);
   cli::add_completion(app, invocation);
   // For the script of `sluice completion`: its words are half-written, not to be parsed.

@@ -1,0 +1,74 @@
+#include "tools/replay/packet_line.h"
+
+#include <array>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "dp/ip_header.h"
+#include "dp/parse.h"
+
+namespace sluice::replay {
+namespace {
+
+using base::Family;
+using base::IpProto;
+
+std::string name_of(IpProto protocol) {
+  switch (protocol) {
+    case IpProto::tcp: return "tcp";
+    case IpProto::udp: return "udp";
+    case IpProto::icmp: return "icmp";
+    case IpProto::icmpv6: return "icmpv6";
+    default: return std::to_string(static_cast<unsigned>(protocol));
+  }
+}
+
+std::string flags_of(base::TcpFlags flags) {
+  using F = base::TcpFlags;
+  constexpr std::array<std::pair<std::uint8_t, std::string_view>, 8> kNames{{{F::kSyn, "SYN"},
+                                                                             {F::kFin, "FIN"},
+                                                                             {F::kRst, "RST"},
+                                                                             {F::kPsh, "PSH"},
+                                                                             {F::kAck, "ACK"},
+                                                                             {F::kUrg, "URG"},
+                                                                             {F::kEce, "ECE"},
+                                                                             {F::kCwr, "CWR"}}};
+  std::string text;
+  for (const auto& [bit, name] : kNames) {
+    if ((flags.bits & bit) == 0) continue;
+    if (!text.empty()) text += '|';
+    text += name;
+  }
+  return text;
+}
+
+}  // namespace
+
+PacketLine packet_line(std::span<const std::byte> frame) {
+  std::vector<std::byte> copy(frame.begin(), frame.end());
+  dp::Packet packet;
+  packet.bytes = copy;
+  packet.frame_length = static_cast<std::uint32_t>(copy.size());
+  dp::parse(packet);
+  const dp::Meta& meta = packet.meta;
+  PacketLine line;
+  if (!meta.is_ip) return line;
+  dp::with_family(meta.family, [&]<Family F>() {
+    const auto* ip = base::at<dp::IpHdr<F>>(std::span<const std::byte>(copy), meta.l3_offset);
+    if (ip == nullptr) return;
+    line.protocol = name_of(meta.proto);
+    const base::IpAddress source(ip->src), destination(ip->dst);
+    line.source = source.to_string();
+    line.destination = destination.to_string();
+    const bool has_ports = meta.proto == IpProto::tcp || meta.proto == IpProto::udp;
+    if (!has_ports || !meta.has_l4) return;
+    const auto* ports = base::at<dp::L4Ports>(std::span<const std::byte>(copy), meta.l4_offset);
+    line.source = base::Endpoint{source, ports->src.host()}.to_string();
+    line.destination = base::Endpoint{destination, ports->dst.host()}.to_string();
+    if (meta.proto == IpProto::tcp) line.flags = flags_of(meta.tcp_flags);
+  });
+  return line;
+}
+
+}  // namespace sluice::replay

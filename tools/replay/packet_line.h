@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/headers.h"
+
+namespace sluice::replay {
+
+/// What a line about a packet says of its headers, outermost first. Of what is no IP packet: nothing.
+struct PacketLine {
+  std::string protocol;             ///< "tcp", "udp", "icmp", "icmpv6", a number; empty: no IP packet
+  std::string source, destination;  ///< ADDRESS:PORT of TCP and UDP, else ADDRESS
+  std::string flags;                ///< of TCP: "SYN", "SYN|ACK" ...
+};
+/// Reads them from a frame that may be anything. Thread: any.
+[[nodiscard]] PacketLine packet_line(std::span<const std::byte> frame);
+
+}  // namespace sluice::replay
