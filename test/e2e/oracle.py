@@ -223,6 +223,10 @@ class Slack:
             time.sleep(0.01)  # being late for this is what is measured
             self.late = max(self.late, time.monotonic() - due)
 
+    def anew(self):
+        """What was found until now does not count."""
+        self.late = 0.0
+
     def seconds(self):
         return 0.2 + 2 * self.late
 

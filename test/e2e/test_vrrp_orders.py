@@ -14,21 +14,17 @@ from pair import Pair
 
 @pytest.fixture(scope="module")
 def pair(make_shared_site):
-    return Pair(make_shared_site("pair", servers=2)).start()
+    return Pair(make_shared_site("pair", servers=2), families=(4,)).start()
 
 
 def order(host, word, **more):
     return host.sluice.order("vrrp", word, "VI_1", **more)
 
 
-def moved(pair):
-    return pair.two.holds() and not pair.one.holds() and pair.flows()
-
-
 def test_what_was_yielded_stays_so_until_it_is_resumed(pair):
     one = pair.one
     assert "gives its addresses away" in order(one, "yield").stdout
-    wait_for(lambda: moved(pair), "lb2 to have the virtual IP")
+    wait_for(pair.has_moved, "lb2 to have the virtual IP")
     assert one.vrrp()["yielded"]
     assert "already" in order(one, "yield").stdout
 
@@ -41,7 +37,7 @@ def test_what_was_yielded_stays_so_until_it_is_resumed(pair):
     one.start()
     one.sluice.wait_ready()
     wait_for(lambda: one.is_in("BACKUP"), "it to take part")
-    assert one.vrrp()["yielded"] and moved(pair)
+    assert one.vrrp()["yielded"] and pair.has_moved()
 
     order(one, "resume")
     pair.wait_settled()

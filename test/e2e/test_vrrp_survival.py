@@ -100,7 +100,7 @@ def test_heals(pair, case):
     assert all(line in log for line in LINES.get(case.name, [])), log
     shown = one.vrrp()
     assert shown["troubles"] == [] and shown["addresses_missing"] == [], shown
-    assert not two.holds()
+    assert not two.holds_any()
     assert one.own_address().split("/")[0] not in one.secondary_addresses()
 
 
@@ -109,9 +109,10 @@ def test_addresses_go_when_nobody_is_left_to_take_them_away(pair):
     pair.wait_settled()
     one.kill_all()
     killed = now()
-    assert one.holds(), "that is what is to be mended"
-    wait_for(lambda: two.holds() and not one.holds(), "lb2 alone to have the virtual IP", 30)
-    tell(f"  {pair.lab.device:10} killed and not started again: lb1's kernel gave the virtual IP up after {now() - killed:.1f} s")
+    # A twin has gone with its data plane, and the addresses with it; on a NIC they are what is to be mended.
+    assert one.holds() or pair.lab.device == "af_packet"
+    wait_for(lambda: two.holds() and not one.holds_any(), "lb2 alone to have the virtual IPs", 30)
+    tell(f"  {pair.lab.device:10} killed and not started again: lb1's kernel gave the virtual IPs up after {now() - killed:.1f} s")
     assert one.own_address()
     one.start()
     pair.wait_settled()
@@ -222,7 +223,7 @@ def test_busy_hosts_do_not_take_over(make_site):
     try:
         while time.monotonic() < end:
             assert pair.masters() in (["lb1"], []), pair.told()  # none: nobody answered in time
-            assert not pair.two.holds(), pair.told()
+            assert not pair.two.holds_any(), pair.told()
     finally:
         for process in busy:
             process.kill()

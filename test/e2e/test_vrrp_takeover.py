@@ -1,15 +1,17 @@
-"""How long clients are without service when the virtual IP moves, and what becomes of their connections.
+"""How long clients are without service when the virtual IPs move, and what becomes of their connections.
 
-    client, a connection every 10 ms --+-- lb1, priority 90: dies, stops, or loses a part; comes back
+    client, a connection every 10 ms
+    over IPv4, and one over IPv6     --+-- lb1, priority 90: dies, stops, or loses a part; comes back
                                        `-- lb2, priority 80: takes over
 """
+
+import statistics
 
 import pytest
 
 from capture import Capture
 from conftest import tell, wait_for
 from pair import ECHO, Pair, now
-from testbed.outage import Beats
 
 DEVICES = ["af_xdp", "af_packet"]
 
@@ -22,29 +24,58 @@ def make_pair(make_site):
     return make
 
 
-def measure(pair, happen, over, protocol, what):
-    """Something happens to lb1; until it is over, no client is without service for longer than the protocol takes,
-    a tenth of a second, and what this machine is late."""
-    with Beats(pair.lab, pair.lab.vip4) as beats:
-        start = now()
-        happen()
-        wait_for(over, f"{what}; {pair.told()}", 60)
-    outage = beats.outage(start)
-    tell(f"  {pair.lab.device:10} {pair.settings['advert_int']:6} {what:26} {outage:7.3f} s without service (the protocol's share: {protocol:.3f} s)")
-    assert outage <= protocol + 0.1 + pair.late.seconds(), f"{what}: {outage:.3f} s; {pair.told()}"
+# Without service for so long at most: host dies, sluice is stopped (seconds, by advert interval).
+LIMITS = {"1s": (3.7 + 0.1, 0.75), "10ms": (0.1, 0.1)}
+COMES_BACK = 0.1  # the same when lb1 comes back: nothing is without a master
+REPETITIONS = {"1s": 3, "10ms": 5}
+
+
+class Outages:
+    """What happened to lb1, and how long clients were without service, each time and over each family."""
+
+    def __init__(self, pair):
+        self.pair, self.seen = pair, {}
+
+    def measure(self, what, happen, over, limit):
+        """Each time within the limit and what this machine was late meanwhile."""
+        self.pair.late.anew()
+        with self.pair.traffic() as beats:
+            start = now()
+            happen()
+            wait_for(over, f"{what}; {self.pair.told()}", 60)
+        for family, beat in beats.items():
+            outage = beat.outage(start)
+            self.seen.setdefault((what, family, limit), []).append(outage)
+            assert outage <= limit + self.pair.late.seconds(), f"{what}, IPv{family}: {outage:.3f} s; {self.pair.told()}"
+
+    def judge(self, protocol):
+        """The best of several is within the limit, without any allowance. `protocol`: its share, for the reader."""
+        for (what, family, limit), seconds in self.seen.items():
+            tell(f"  {self.pair.lab.device:10} {self.pair.settings['advert_int']:5} {what:22} IPv{family}  best {min(seconds):.3f}  median {statistics.median(seconds):.3f}"
+                 f"  of {' '.join(f'{each:.3f}' for each in seconds)} s without service"
+                 f"  (limit {limit:.3f} s, the protocol's share {protocol.get(what, 0):.3f} s)")
+        assert not {row: seconds for row, seconds in self.seen.items() if len(seconds) > 1 and min(seconds) > row[2]}
+
+
+def moved(pair):
+    """Everything is at lb2, and the servers see its clients come from where its services say."""
+    return pair.has_moved() and [pair.seen_from(family) for family in pair.families] == [pair.local(family) for family in pair.families]
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("advert", ["1s", "10ms"])
 def test_takes_over_in_the_protocols_time(make_pair, device, advert):
     pair = make_pair(device, advert_int=advert)
-    one, two = pair.hosts
-    moved = lambda: two.holds() and pair.flows()
-    measure(pair, one.die, moved, pair.master_down(80), "host dies")
-    measure(pair, one.rise, pair.is_settled, 0, "host is back")
-    measure(pair, one.stop, moved, pair.skew(80), "sluice is stopped")
-    measure(pair, one.start, pair.is_settled, 0, "sluice is started")
-    measure(pair, lambda: one.kill("sluice-dp"), moved, pair.skew(80), "its data plane is killed")
+    one, outages, (dies, is_stopped) = pair.one, Outages(pair), LIMITS[advert]
+    for _ in range(REPETITIONS[advert]):
+        outages.measure("host dies", one.die, lambda: moved(pair), dies)
+        outages.measure("host is back", one.rise, pair.is_settled, COMES_BACK)
+        outages.measure("sluice is stopped", one.stop, lambda: moved(pair), is_stopped)
+        outages.measure("sluice is started", one.start, pair.is_settled, COMES_BACK)
+    # Through a dead twin no good-bye can leave. Either way the next data plane may be there before lb2 takes over.
+    killed = pair.skew(80) if device == "af_xdp" else pair.master_down(80)
+    outages.measure("data plane is killed", lambda: one.kill("sluice-dp"), lambda: moved(pair), killed + 0.1)
+    outages.judge({"host dies": pair.master_down(80), "sluice is stopped": pair.skew(80), "data plane is killed": killed})
     assert pair.log_disorder() == []
 
 

@@ -15,7 +15,8 @@ import re
 import pytest
 
 from conftest import tell, wait_for
-from pair import Pair, now
+from pair import Pair, changes, counters, grown, now
+from testbed import backends
 from testbed.lab import Lab
 from vrrp_match import Match, side_by_side
 from vrrp_peers import Keepalived, Sluice
@@ -151,19 +152,19 @@ def pair(make_shared_site):
 
 
 def trouble(pair, tracker, reason, weight=0):
-    """lb2 has the address, traffic flows there, and lb1 says why."""
-    one, two = pair.hosts
-    wait_for(lambda: two.holds() and two.is_in("MASTER") and not one.holds() and pair.flows(), f"lb2 to take over; {pair.told()}")
-    row = one.vrrp()
-    assert row["troubles"] == [{"tracker": tracker, "reason": reason, "weight": weight}], row
-    if weight == 0:
-        assert (row["state"], row["reason"]) == ("FAULT", reason), row
-        assert f"(VI_1) is FAULT: {reason}" in pair.lab.read(one.sluice.log)
+    """lb2 has the addresses, traffic flows there, and lb1 says why."""
+    one = pair.one
+    wait_for(pair.has_moved, f"lb2 to take over; {pair.told()}")
+    for row in one.instances():
+        assert row["troubles"] == [{"tracker": tracker, "reason": reason, "weight": weight}], row
+        if weight == 0:
+            assert (row["state"], row["reason"]) == ("FAULT", reason), row
+            assert f"({row['name']}) is FAULT: {reason}" in pair.lab.read(one.sluice.log)
 
 
 def is_well(pair):
     pair.wait_settled()
-    assert pair.one.vrrp()["troubles"] == []
+    assert not any(shown["troubles"] for shown in pair.one.instances()), pair.told()
 
 
 def noticed(pair, began):
@@ -236,9 +237,11 @@ class Servers:
         self.change("del", "up")
 
 
-def reload(host, **changes):
+def reload(host, **settings):
+    """With these of its instances."""
     config = json.loads(host.sluice.config.read_text())
-    config["vrrp"][0] |= changes
+    for vrrp in config["vrrp"]:
+        vrrp |= settings
     host.sluice.write(config)
     host.sluice.order("reload")
 
@@ -248,7 +251,7 @@ def test_servers_are_not_tracked_unless_wanted(pair):
     with Servers(pair):
         heard = pair.two.vrrp()["adverts_received"]
         wait_for(lambda: pair.two.vrrp()["adverts_received"] >= heard + 10, "ten more adverts")
-        assert pair.masters() == ["lb1"] and pair.one.vrrp()["troubles"] == [], pair.told()
+        assert pair.masters() == ["lb1"] and not any(shown["troubles"] for shown in pair.one.instances()), pair.told()
     is_well(pair)
 
 
@@ -259,6 +262,57 @@ def test_service_without_servers(pair, weight):
     is_well(pair)
     with Servers(pair):
         trouble(pair, "service", "service web has 0 usable servers, fewer than 1", weight)
-        assert pair.one.vrrp()["effective_priority"] == 90 + weight
+        assert {shown["effective_priority"] for shown in pair.one.instances()} == {90 + weight}
     is_well(pair)
     reload(pair.one, track_service=[])
+
+
+def test_reload_is_not_noticed(pair):
+    """By clients, nor by the other host: new settings of VRRP, and the old ones again."""
+    is_well(pair)
+    one, two = pair.hosts
+    before, texts = [changes(host) for host in pair.hosts], [host.sluice.config.read_text() for host in pair.hosts]
+    new = {"advert_int": "200ms", "down_timer_adverts": 4, "preempt_delay": "1s", "garp_master_refresh": "1s", "notify": ["/bin/true"],
+           "track_interface": [{"interface": "lo", "weight": -5}], "track_service": [{"service": "web"}]}
+
+    def adverts(number):
+        heard = counters(two)
+        wait_for(lambda: grown(two, heard, "adverts_received") >= number, f"{number} more adverts; {pair.told()}")
+
+    pair.late.anew()
+    with pair.traffic() as beats:
+        began = now()
+        for host, priority in zip(pair.hosts, (85, 75)):
+            reload(host, priority=priority, **new)
+        wait_for(lambda: {(shown["advert_ms"], shown["priority"]) for host in pair.hosts for shown in host.instances()} == {(200, 85), (200, 75)},
+                 f"the new settings; {pair.told()}")
+        adverts(10)
+        for host, text in zip(pair.hosts, texts):
+            host.sluice.write(json.loads(text))
+            host.sluice.order("reload")
+        adverts(10)
+    is_well(pair)
+    for family, beat in beats.items():
+        tell(f"  {pair.lab.device:10} four reloads of VRRP's settings: IPv{family} {beat.outage(began):.3f} s without service")
+        assert beat.outage(began) <= 0.1 + pair.late.seconds()
+        assert {each.outcome for each in beat.beats} == {"ok"}
+    assert [changes(host) for host in pair.hosts] == before
+
+
+@pytest.mark.parametrize("device", ["af_xdp", "af_packet"])
+def test_lost_servers_side_moves_the_clients_side(make_site, device):
+    """A segment for the clients, another for the servers, whose gateway moves with the virtual IPs."""
+    pair = Pair(make_site("pair-two-armed", device=device, servers=2), advert_int="100ms").start()
+    lab, one = pair.lab, pair.one
+    pair.late.anew()
+    with pair.traffic() as beats:
+        began = now()
+        one.unplug("back")
+        trouble(pair, "dataplane", "port back of the data plane has no link")
+    assert [pair.seen_from(family) for family in pair.families] == [pair.local(family) for family in pair.families]
+    for gateway in (f"{lab.back4}.10", f"{lab.back6}:10"):
+        assert backends.ping(lab, gateway, node="s1")
+    tell(f"  {device:10} lost link to the servers: {' '.join(f'IPv{family} {beat.outage(began):.3f} s' for family, beat in beats.items())} without service")
+    assert max(beat.outage(began) for beat in beats.values()) <= 0.6 + pair.skew(80) + pair.late.seconds()
+    one.plug("back")
+    is_well(pair)

@@ -1,4 +1,4 @@
-"""Real servers to balance over: nginx answers with its name on port 80, dnsmasq with its name to DNS on port 53."""
+"""Real servers to balance over: nginx answers with its name on port 80 (/from: who asks), dnsmasq with its name to DNS on port 53."""
 
 import subprocess
 
@@ -21,6 +21,7 @@ http {{
     listen 80 backlog=4096 reuseport;
     listen [::]:80 backlog=4096 reuseport ipv6only=on;
     location / {{ return 200 "{name}\\n"; }}
+    location /from {{ return 200 "$remote_addr\\n"; }}
     location /files/ {{ alias {dir}/files/; }}
   }}
 }}
