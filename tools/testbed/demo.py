@@ -25,7 +25,7 @@ class Step:
 
 class Demo:
     """Plays acts, each in a lab of its own. An act has a TOPOLOGY, says what it is (drawing), starts its programs
-    (`sluices` are those that balance), and shows something."""
+    (`sluices` are those that balance), shows something, and has hints for who wants to go on by hand."""
 
     def __init__(self, options):
         self.options = options
@@ -60,7 +60,7 @@ class Demo:
             if self.options.keep and act.sluices:
                 lab.keep()
                 self.kept.append(lab.name)
-                self.say(how_to_go_on(lab, act.sluices[0]))
+                self.say(how_to_go_on(lab, act))
             else:
                 take_down(lab, act.sluices)
 
@@ -76,16 +76,14 @@ def take_down(lab, sluices):
         signal.signal(number, handler)
 
 
-def how_to_go_on(lab, sluice):
+def how_to_go_on(lab, act):
     enter = f"sudo tools/lab exec {lab.name}"
+    sluice = act.sluices[0]
     program = sluice.program.relative_to(ROOT) if sluice.program.is_relative_to(ROOT) else sluice.program
+    own = "".join(f"  {words:<30} {command}\n" for words, command in act.hints(enter, f"sudo {program}"))
     return f"""Everything is still running. Go on by hand, from {ROOT}:
 
-  a request as a client          {enter} client curl http://{lab.vip4}/
-  the same over IPv6             {enter} client curl 'http://[{lab.vip6}]/'
-  what sluice does               sudo {program} show servers --runtime-dir {sluice.runtime}
-                                 (also: services flows ports drops workers info)
-  its configuration, its log     {sluice.config}, {lab.state / sluice.log}
+{own}  its configuration, its log     {sluice.config}, {lab.state / sluice.log}
   a shell at a node              {enter} NODE bash      (nodes: {' '.join(lab.nodes())})
   remove it all                  sudo tools/lab down {lab.name}
 """

@@ -31,6 +31,13 @@ One client, sluice as the balancer, three servers (nginx and a DNS server each),
                                  (the virtual IP; device {self.lab.device})
 """
 
+    def hints(self, enter, program):
+        """What to try and how; `enter`: words that run a command at a node, `program`: sluice."""
+        return [("a request as a client", f"{enter} client curl http://{self.lab.vip4}/"),
+                ("the same over IPv6", f"{enter} client curl 'http://[{self.lab.vip6}]/'"),
+                ("what sluice does", f"{program} show servers --runtime-dir {self.sluices[0].runtime}"),
+                ("", "(also: services flows ports drops workers info)")]
+
     def start(self):
         self.servers = backends.start_backends(self.lab, dns=True)
         self.sluices = [balancer.Balancer(self.lab, config_for(self.lab))]
