@@ -171,8 +171,13 @@ void Control::update_filters() {
   if (auto updated = ports_.update_filters(rules); !updated) base::log::error("{}", updated.error().message);
 }
 
+void Control::pass_links_on() {
+  for (const auto& port : ports_.ports()) port->pass_link_on();
+}
+
 void Control::on_kernel() {
   const KernelChanges changes = mirror_->process();
+  if (changes.links) pass_links_on();
   if (changes.any()) update_next_hops(changes);
 }
 
@@ -185,7 +190,9 @@ void Control::on_fast_tick() {
       wanted = true;
     }
   }
-  if (wanted || tick - next_hops_checked_ >= kNextHopsMs) update_next_hops({});
+  const bool due = tick - next_hops_checked_ >= kNextHopsMs;
+  if (due) pass_links_on();  // of NICs that the kernel does not know
+  if (wanted || due) update_next_hops({});
   publisher_.reclaim();
   finish_acks();
   flow_jobs_.step(compiler_, *tables_);

@@ -83,6 +83,7 @@ class Control {
   void update_filters();
 
   void on_kernel();
+  void pass_links_on();
   void on_fast_tick();
   void on_slow_tick();
   /// True when ports that our local addresses may not use have changed.

@@ -8,15 +8,20 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/ethtool.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <memory>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "base/netlink.h"
 
 namespace sluice::dp {
 
@@ -168,6 +173,20 @@ base::Result<void> set_interface_mtu(const std::string& name, std::uint16_t mtu)
 bool interface_running(const std::string& name) {
   const auto flags = interface_flags(name);
   return flags && (*flags & IFF_RUNNING) != 0;
+}
+
+base::Result<void> set_interface_carrier(const std::string& name, bool on) {
+  auto socket = base::NetlinkSocket::open(NETLINK_ROUTE);
+  if (!socket) return std::move(socket).error();
+  auto message = base::make_message(RTM_SETLINK, 0);
+  if (!message) return std::move(message).error();
+  ifinfomsg link{};
+  link.ifi_index = static_cast<int>(::if_nametoindex(name.c_str()));
+  if (::nlmsg_append(message->get(), &link, sizeof link, NLMSG_ALIGNTO) < 0 ||
+      ::nla_put_u8(message->get(), IFLA_CARRIER, on ? 1 : 0) < 0) {
+    return base::Error{base::ErrorCode::exhausted, "interface " + name + ": no memory for a message"};
+  }
+  return socket->request(**message, "interface " + name + ": its carrier cannot be changed");
 }
 
 base::Result<bool> receive_merging(const std::string& name) {

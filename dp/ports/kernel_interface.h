@@ -42,6 +42,9 @@ base::Result<void> set_interface_mtu(const std::string& name, std::uint16_t mtu)
 /// Carrier, as ifi_flags IFF_RUNNING tells. False also when the interface is gone.
 [[nodiscard]] bool interface_running(const std::string& name);
 
+/// Gives a tap its carrier, or takes it away: its kernel then takes it for an interface without cable.
+base::Result<void> set_interface_carrier(const std::string& name, bool on);
+
 /// Generic receive offload: the kernel joins segments before a packet socket sees them.
 base::Result<bool> receive_merging(const std::string& name);
 base::Result<void> set_receive_merging(const std::string& name, bool on);

@@ -143,6 +143,16 @@ bool Port::link_up() const {
          link.link_status == RTE_ETH_LINK_UP;
 }
 
+void Port::pass_link_on() {
+  if (!twin_) return;
+  const bool link = link_up();
+  if (link == twin_has_link_) return;
+  twin_has_link_ = link;
+  base::log::info("port {}: link is {}, its twin {} follows", name_, link ? "up" : "down", interface_);
+  if (auto set = set_interface_carrier(interface_, link); !set)
+    base::log::warn("port {}: twin {}", name_, set.error().message);
+}
+
 PortCounters Port::counters() const {
   PortCounters sum{};
   for (const Ethdev& device : nic_.devices) {

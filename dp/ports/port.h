@@ -69,6 +69,9 @@ class Port {
   void hear(std::vector<base::Mac> macs);
 
   [[nodiscard]] bool link_up() const;
+  /// Gives the twin the NIC's link: what its kernel sends without one is lost there, and not kept in the
+  /// NIC's ring until the link returns, by when it is no longer true. Thread: the control thread.
+  void pass_link_on();
   /// Since the start of the process. Thread: the control thread.
   [[nodiscard]] PortCounters counters() const;
 
@@ -87,6 +90,7 @@ class Port {
   std::uint16_t mtu_ = 0;
   Nic nic_;
   std::optional<Twin> twin_;
+  bool twin_has_link_ = true;
   WorkerQueues nic_queues_;
   std::optional<WorkerQueues> twin_queues_;
 };
