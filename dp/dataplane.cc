@@ -169,6 +169,7 @@ base::Result<void> run_dataplane(const config::Config& config, const std::string
     (*loop)->run();
     ::sd_notify(0, "STOPPING=1");
   }
+  if ((*control)->failure()) return *(*control)->failure();
   base::log::info("stopped");
   return {};
 }

@@ -171,13 +171,21 @@ void Control::update_filters() {
   if (auto updated = ports_.update_filters(rules); !updated) base::log::error("{}", updated.error().message);
 }
 
-void Control::pass_links_on() {
-  for (const auto& port : ports_.ports()) port->pass_link_on();
+void Control::look_after_ports() {
+  for (const auto& port : ports_.ports()) {
+    port->pass_link_on();
+    const std::string lost = port->lost_interface();
+    if (lost.empty() || failure_) continue;
+    // DPDK's drivers do not open an interface again. Who starts this process again gives the port a new one.
+    failure_ = base::Error{base::ErrorCode::unavailable,
+                           "port \"" + port->name() + "\": interface " + lost + " has been deleted"};
+    loop_.stop();
+  }
 }
 
 void Control::on_kernel() {
   const KernelChanges changes = mirror_->process();
-  if (changes.links) pass_links_on();
+  if (changes.links) look_after_ports();
   if (changes.any()) update_next_hops(changes);
 }
 
@@ -191,7 +199,7 @@ void Control::on_fast_tick() {
     }
   }
   const bool due = tick - next_hops_checked_ >= kNextHopsMs;
-  if (due) pass_links_on();  // of NICs that the kernel does not know
+  if (due) look_after_ports();  // NICs may be none of the kernel's
   if (wanted || due) update_next_hops({});
   publisher_.reclaim();
   finish_acks();

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -53,6 +54,8 @@ class Control {
   /// names their state. `done` gets their number. Errors: resolve_filter().
   base::Result<void> kill_flows(const config::FlowFilter& filter, std::function<void(std::uint64_t)> done);
 
+  /// Why the data plane cannot go on, once it has stopped the loop for that; nothing: all is well.
+  [[nodiscard]] const std::optional<base::Error>& failure() const noexcept { return failure_; }
   /// The kernel's routes and neighbours are known.
   [[nodiscard]] bool synced() const noexcept { return mirror_->synced(); }
 
@@ -83,7 +86,7 @@ class Control {
   void update_filters();
 
   void on_kernel();
-  void pass_links_on();
+  void look_after_ports();
   void on_fast_tick();
   void on_slow_tick();
   /// True when ports that our local addresses may not use have changed.
@@ -111,6 +114,7 @@ class Control {
   config::ForwardingState state_;
   std::shared_ptr<const ServiceTables> tables_;
   std::vector<PendingAck> acks_;
+  std::optional<base::Error> failure_;
   FlowJobs flow_jobs_;
   HardStop hard_stop_;
   base::EventLoop::TimerId fast_timer_ = base::EventLoop::TimerId::none;

@@ -14,12 +14,13 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include <netlink/attr.h>
+#include <netlink/msg.h>
 
 #include "base/netlink.h"
 

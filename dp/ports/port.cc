@@ -1,6 +1,8 @@
 #include "dp/ports/port.h"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstring>
 #include <net/if.h>
 #include <span>
@@ -73,6 +75,7 @@ Port::Port(std::uint16_t index, const PortPlan& plan, Nic nic, std::optional<Twi
       name_(plan.config.name),
       device_(std::string(name_of(plan.config.kind)) + ":" + plan.config.argument),
       nic_interface_(plan.nic ? plan.nic->name : ""),
+      nic_ifindex_(plan.nic ? plan.nic->index : 0),
       mac_(nic.devices.front().mac()),
       mtu_(plan.nic ? plan.nic->mtu : nic.devices.front().mtu()),
       nic_(std::move(nic)),
@@ -134,6 +137,16 @@ std::vector<std::uint16_t> Port::ethdevs() const {
   std::vector<std::uint16_t> ids;
   for (const Ethdev& device : nic_.devices) ids.push_back(device.id());
   return ids;
+}
+
+std::string Port::lost_interface() const {
+  const auto is_there = [](int index) {
+    std::array<char, IF_NAMESIZE> name{};
+    return index == 0 || ::if_indextoname(static_cast<unsigned>(index), name.data()) != nullptr ||
+           errno != ENXIO;
+  };
+  if (!is_there(nic_ifindex_)) return nic_interface_;
+  return is_there(ifindex_) ? std::string() : interface_;
 }
 
 bool Port::link_up() const {

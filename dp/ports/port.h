@@ -68,6 +68,9 @@ class Port {
   /// the control thread.
   void hear(std::vector<base::Mac> macs);
 
+  /// A kernel interface that the port stands on has been deleted: the port is dead, and does not come back
+  /// with another interface of that name. Empty: none.
+  [[nodiscard]] std::string lost_interface() const;
   [[nodiscard]] bool link_up() const;
   /// Gives the twin the NIC's link: what its kernel sends without one is lost there, and not kept in the
   /// NIC's ring until the link returns, by when it is no longer true. Thread: the control thread.
@@ -83,6 +86,7 @@ class Port {
   std::string name_;
   std::string device_;
   std::string nic_interface_;  // the kernel's name of the NIC; empty where it has none
+  int nic_ifindex_ = 0;        // 0: none
   std::string interface_;
   int ifindex_ = 0;
   base::Mac mac_;

@@ -110,11 +110,7 @@ def is_heard_by_an_interface_that_is_made_anew(lab, family):
     hears(two, one)
     lab.run("lb2", "ip", "link", "del", "lan")
     wait_for(lambda: two.show()["state"] == "FAULT", "lb2 to miss its interface")
-    lab.run("switch", "ip", "link", "add", "lb2-lan", "type", "veth", "peer", "name", "lan", "netns", f"{lab.name}-lb2")
-    lab.run("switch", "ip", "link", "set", "lb2-lan", "master", "lan", "up")
-    lab.run("lb2", "ip", "link", "set", "lan", "up")
-    for line in (lab.state / "lb2.commands").read_text().splitlines():
-        lab.run("lb2", "ip", *line.split())
+    lab.make_nic("lb2", "lan")
     hears(two, one)
 
 

@@ -140,6 +140,14 @@ class Host:
         if state == "up":
             self.own_addresses()
 
+    def delete_interface(self):
+        self.run("ip", "link", "del", self.interface)
+
+    def make_interface(self):
+        """A twin comes back with its data plane, and gets its addresses from whoever watches it."""
+        if self.interface == self.lab.nics[0]:
+            self.lab.make_nic(self.node, self.lab.nics[0])
+
     def flush(self):
         self.run("ip", "addr", "flush", "dev", self.interface)
 

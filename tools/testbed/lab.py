@@ -108,6 +108,18 @@ class Lab:
             if log:
                 out.close()
 
+    def make_nic(self, node, nic):
+        """One that was deleted, anew, as tools/lab makes it, with what a network service gives it."""
+        far, offloads = f"{node}-{nic}"[:15], [word for name in ("tx", "rx", "sg", "tso", "gso", "gro", "txvlan", "rxvlan") for word in (name, "off")]
+        queues = ["numrxqueues", 1, "numtxqueues", 1]
+        self.run("switch", "ip", "link", "add", far, *queues, "type", "veth", "peer", "name", nic, "netns", f"{self.name}-{node}", *queues)
+        self.run("switch", "ethtool", "-K", far, *offloads)
+        self.run(node, "ethtool", "-K", nic, *offloads)
+        self.run("switch", "ip", "link", "set", far, "master", nic, "up")
+        self.run(node, "ip", "link", "set", nic, "up")
+        for line in (self.state / f"{node}.commands").read_text().splitlines():
+            self.run(node, "ip", *line.split())
+
     def read(self, log):
         path = self.state / log
         return path.read_text(errors="replace") if path.exists() else ""
