@@ -267,6 +267,12 @@ void fields(auto& v, Like<ServiceNames> auto& service) {
   v.required("servers", service.servers);
 }
 
+void fields(auto& v, Like<MetricsReport> auto& report) {
+  v.required("text", report.text);
+  v.optional("data_plane", report.data_plane);
+  v.optional("vrrp", report.vrrp);
+}
+
 void fields(auto& v, Like<Change> auto& change) {
   v.required("kind", change.kind);
   v.required("object", change.object);

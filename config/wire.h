@@ -84,7 +84,7 @@ struct FlowList {
 [[nodiscard]] base::Result<AliveReport> decode_alive_reply(std::string_view line);
 
 /// cp.sock "show". "names": the services and their servers, nothing else; this, "health" and "info" need no
-/// data plane.
+/// data plane. "metrics": MetricsReport; with as much as there is without one.
 enum class ShowWhat : std::uint8_t {
   services,
   servers,
@@ -95,7 +95,8 @@ enum class ShowWhat : std::uint8_t {
   ports,
   drops,
   workers,
-  names
+  names,
+  metrics
 };
 struct ShowRequest {
   ShowWhat what = ShowWhat::services;
@@ -138,6 +139,12 @@ struct ServiceNames {
   std::string name;
   std::vector<std::string> servers;
 };
+/// The reply to "show metrics".
+struct MetricsReport {
+  std::string text;         ///< of sluice-cp and sluice-dp, in Prometheus' exposition format
+  bool data_plane = false;  ///< it answers
+  bool vrrp = false;        ///< there are instances in the configuration
+};
 /// Reply to "reload".
 struct ReloadReport {
   std::vector<Change> changes;  ///< empty: the file says what runs already
@@ -176,6 +183,7 @@ inline constexpr auto kNames<ShowWhat> = std::to_array<std::pair<ShowWhat, std::
     {ShowWhat::drops, "drops"},
     {ShowWhat::workers, "workers"},
     {ShowWhat::names, "names"},
+    {ShowWhat::metrics, "metrics"},
 });
 template <>
 inline constexpr auto kNames<ServerAction> = std::to_array<std::pair<ServerAction, std::string_view>>({

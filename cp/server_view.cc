@@ -9,9 +9,12 @@
 namespace sluice::cp {
 namespace {
 
+config::Milliseconds between(TimePoint then, TimePoint now) {
+  return std::max(std::chrono::duration_cast<config::Milliseconds>(now - then), config::Milliseconds{0});
+}
+
 Json::UInt64 milliseconds_between(TimePoint then, TimePoint now) {
-  const auto passed = std::chrono::duration_cast<config::Milliseconds>(now - then).count();
-  return static_cast<Json::UInt64>(std::max<decltype(passed)>(passed, 0));
+  return static_cast<Json::UInt64>(between(then, now).count());
 }
 
 /// Bytes that a server sent are shown, not obeyed.
@@ -34,6 +37,15 @@ std::string admin_text(const ServerState& server) {
   return server.is_drained() ? "drain" : "ready";
 }
 
+config::Milliseconds time_in_state(const ServerState& server, TimePoint now) {
+  return between(server.last_change(), now);
+}
+
+config::Milliseconds downtime(const ServerState& server, TimePoint now) {
+  const bool is_down = server.operation() == Operation::stopped;
+  return server.downtime() + (is_down ? time_in_state(server, now) : config::Milliseconds{0});
+}
+
 Json::Value state_view(const ServerState& server, TimePoint now) {
   Json::Value view(Json::objectValue);
   view["status"] = server.status();
@@ -47,9 +59,7 @@ Json::Value state_view(const ServerState& server, TimePoint now) {
   if (server.throttle()) view["throttle"] = Json::UInt{*server.throttle()};
   view["last_change_ms"] = milliseconds_between(server.last_change(), now);
   view["times_down"] = Json::UInt64{server.times_down()};
-  Json::UInt64 downtime = static_cast<Json::UInt64>(server.downtime().count());
-  if (server.operation() == Operation::stopped) downtime += milliseconds_between(server.last_change(), now);
-  view["downtime_ms"] = downtime;
+  view["downtime_ms"] = static_cast<Json::UInt64>(downtime(server, now).count());
   return view;
 }
 

@@ -28,4 +28,9 @@ void add_counter(Json::Value& view, const Health& health, config::Milliseconds d
 /// "ready", "drain" or "maint".
 [[nodiscard]] std::string admin_text(const ServerState& server);
 
+/// How long ago it last went up, down, into or out of maintenance, or into drain.
+[[nodiscard]] config::Milliseconds time_in_state(const ServerState& server, TimePoint now);
+/// How long it was stopped in all, the present time counted.
+[[nodiscard]] config::Milliseconds downtime(const ServerState& server, TimePoint now);
+
 }  // namespace sluice::cp

@@ -1,7 +1,6 @@
 #include "cp/show.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <string_view>
 
@@ -10,39 +9,11 @@
 #include "config/names.h"
 #include "config/wire.h"
 #include "cp/json_text.h"
+#include "cp/server_reports.h"
 #include "cp/server_view.h"
 
 namespace sluice::cp {
 namespace {
-
-const config::ServiceReport* find_report(const config::DataplaneReport& report, const std::string& name) {
-  const auto found = std::ranges::find(report.services, name, &config::ServiceReport::name);
-  return found == report.services.end() ? nullptr : &*found;
-}
-
-/// The reports of a service's configured servers by name; one that drains under the same name is another
-/// server.
-class ServerReports {
- public:
-  explicit ServerReports(const config::ServiceReport* service) {
-    if (service == nullptr) return;
-    for (const config::ServerReport& server : service->servers) {
-      if (!server.draining) by_name_.emplace(server.name, &server);
-    }
-  }
-  /// Zeros for a server that the data plane does not know yet.
-  [[nodiscard]] config::ServerReport of(const config::Server& server) const {
-    const auto found = by_name_.find(server.name);
-    if (found != by_name_.end() && found->second->endpoint == server.endpoint) return *found->second;
-    config::ServerReport unknown;
-    unknown.name = server.name;
-    unknown.endpoint = server.endpoint;
-    return unknown;
-  }
-
- private:
-  std::map<std::string_view, const config::ServerReport*> by_name_;
-};
 
 bool wanted(const std::optional<std::string>& filter, const std::string& name) {
   return !filter || *filter == name || *filter == "*";

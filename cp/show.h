@@ -56,4 +56,9 @@ struct ProcessView {
 [[nodiscard]] std::string info_json(const Controller& controller, const ProcessView& process,
                                     const config::DataplaneReport* report);
 
+/// A config::MetricsReport: what metrics.h has of this process and, when `report` is there, of the data
+/// plane.
+[[nodiscard]] std::string metrics_json(const Controller& controller, const ProcessView& process,
+                                       const config::DataplaneReport* report, TimePoint now);
+
 }  // namespace sluice::cp

@@ -4,6 +4,7 @@
 
 #include "config/wire.h"
 #include "cp/json_text.h"
+#include "cp/metrics.h"
 #include "cp/show.h"
 
 /// What `sluice show` tells of the instance as a whole.
@@ -66,6 +67,14 @@ std::string info_json(const Controller& controller, const ProcessView& process,
   data_plane["connections_current"] = connections;
   data_plane["waiting"] = waiting;
   return text_of(tree);
+}
+
+std::string metrics_json(const Controller& controller, const ProcessView& process,
+                         const config::DataplaneReport* report, TimePoint now) {
+  return config::to_json(
+      config::MetricsReport{.text = exposition(balancer_metrics(controller, process, report, now)),
+                            .data_plane = report != nullptr,
+                            .vrrp = !controller.config().vrrp.empty()});
 }
 
 }  // namespace sluice::cp

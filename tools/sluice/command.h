@@ -52,7 +52,8 @@ void add_reload(CLI::App& app, Invocation& invocation);
 void add_replay(CLI::App& app, Invocation& invocation);
 void add_version(CLI::App& app, Invocation& invocation);
 void add_completion(CLI::App& app, Invocation& invocation);
-/// `vrrp`, a command of `show`.
+/// `vrrp` and `metrics`, commands of `show`.
 void add_show_vrrp(CLI::App& parent, Invocation& invocation);
+void add_show_metrics(CLI::App& parent, Invocation& invocation);
 
 }  // namespace sluice::cli

@@ -87,6 +87,7 @@ void add_show(CLI::App& app, Invocation& invocation) {
     });
   }
   add_show_vrrp(*parent, invocation);
+  add_show_metrics(*parent, invocation);
 }
 
 }  // namespace sluice::cli

@@ -364,6 +364,7 @@ std::string table_text(config::ShowWhat what, const Json::Value& content) {
     case config::ShowWhat::queue: return queue(content);
     case config::ShowWhat::names: return names(content);
     case config::ShowWhat::info: return info(content);
+    case config::ShowWhat::metrics: break;  // no table
   }
   return {};
 }

@@ -239,6 +239,17 @@ TEST(Wire, ShowCarriesAnyJson) {
   EXPECT_EQ(drops->at(0).reason, "no_server");
 }
 
+TEST(Wire, MetricsComeOutAsTheyWentIn) {
+  const std::string text = "# HELP a_total \"x\"\na_total{b=\"c\\\\d\"} 1\n";
+  const auto json = decode_show_reply(
+      ShowWhat::metrics, encode_show_reply(ShowWhat::metrics, to_json(MetricsReport{text, true, true})));
+  ASSERT_TRUE(json) << json.error().message;
+  const auto report = from_json<MetricsReport>(*json);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->text, text);
+  EXPECT_TRUE(report->data_plane && report->vrrp);
+}
+
 TEST(Wire, OperatorRequestsComeOutAsTheyWentIn) {
   const auto server =
       decode_cp_request(encode_cp_request(ServerRequest{"web", "s1", ServerAction::weight, 50, true}));

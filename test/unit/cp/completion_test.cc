@@ -58,12 +58,14 @@ TEST_F(CompletionTest, CommandsAndTheirParts) {
   EXPECT_THAT(complete("s"), ElementsAre("show", "server"));
   EXPECT_THAT(complete("server m"), ElementsAre("maint", "maxconn"));
   EXPECT_THAT(complete("flow "), ElementsAre("kill"));
+  EXPECT_THAT(complete("show m"), ElementsAre("metrics"));
   EXPECT_EQ(asked_, 0) << "no name was needed";
 }
 
 TEST_F(CompletionTest, OptionsOfTheCommand) {
   EXPECT_THAT(complete("show flows --"), Contains("--client"));
   EXPECT_THAT(complete("show ports --"), Not(Contains("--client")));
+  EXPECT_THAT(complete("show metrics --"), Not(Contains("--json")));
   EXPECT_THAT(complete("show flows --ser"), ElementsAre("--service", "--server"));
 }
 

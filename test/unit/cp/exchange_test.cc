@@ -46,6 +46,10 @@ TEST_F(ExchangeTest, SaysThatTheDataPlaneDoesNotAnswer) {
   const auto info = show(config::ShowWhat::info);
   ASSERT_TRUE(info) << "info is answered all the same";
   EXPECT_THAT(*info, HasSubstr(R"("connected":false)"));
+  const auto metrics = show(config::ShowWhat::metrics);
+  ASSERT_TRUE(metrics) << "so are metrics";
+  EXPECT_THAT(*metrics, HasSubstr(R"("data_plane":false)"));
+  EXPECT_THAT(*metrics, HasSubstr("sluice_server_up"));
 }
 
 TEST_F(ExchangeTest, GarbageAndEndlessLinesAreToldAndClosed) {

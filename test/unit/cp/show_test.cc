@@ -185,7 +185,8 @@ TEST_F(ShowTest, RepliesAreJsonWithoutAKeyTwice) {
   for (const std::string& text :
        {services_json(controller_, report_, {}), servers_json(controller_, report_, {}, now),
         health_json(controller_, {}, now), queue_json(controller_, report_, {}),
-        names_json(controller_.config()), info_json(controller_, {}, &report_)}) {
+        names_json(controller_.config()), info_json(controller_, {}, &report_),
+        metrics_json(controller_, {}, &report_, now)}) {
     const auto shown = config::decode_show_reply(config::ShowWhat::info,
                                                  config::encode_show_reply(config::ShowWhat::info, text));
     EXPECT_TRUE(shown) << shown.error().message << "\n" << text;
