@@ -97,7 +97,6 @@ Result<Fd> open_sender(const Interface& interface, const base::IpAddress& source
   sock_fprog filter{static_cast<unsigned short>(kNothing.size()), const_cast<sock_filter*>(kNothing.data())};
   Options options(fd->get(), what);
   options.bind_to(interface).set(SOL_SOCKET, SO_ATTACH_FILTER, filter, "SO_ATTACH_FILTER");
-  options.set(SOL_SOCKET, SO_PRIORITY, 6, "SO_PRIORITY");
   if (source.is_v4()) {
     ip_mreqn out{};
     out.imr_ifindex = static_cast<int>(interface.index);
@@ -137,6 +136,7 @@ SocketAddress socket_address(const base::IpAddress& address, std::uint32_t index
     auto& in6 = reinterpret_cast<sockaddr_in6&>(out.storage);
     in6.sin6_family = AF_INET6;
     std::memcpy(&in6.sin6_addr, wire.data(), wire.size());
+  options.set(SOL_SOCKET, SO_PRIORITY, 6, "SO_PRIORITY");  // IP_TOS has set another one
     if (address.v6().is_link_local() || address.is_multicast()) in6.sin6_scope_id = index;
     out.length = sizeof in6;
   }
