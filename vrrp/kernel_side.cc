@@ -1,7 +1,10 @@
 #include "vrrp/kernel_side.h"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <utility>
 #include <variant>
@@ -178,11 +181,30 @@ bool KernelSide::of_interest(const std::string& interface) const {
 
 void KernelSide::on_event(const InterfaceEvent& event) {
   using Kind = InterfaceEvent::Kind;
+bool KernelSide::places_on(const Instance& instance, const std::string& interface) {
+  const config::VrrpInstance& wanted = instance.work.config;
+  return std::ranges::any_of(
+      std::array{&wanted.addresses, &wanted.addresses_excluded}, [&](const auto* list) {
+        return std::ranges::any_of(placed_addresses(wanted, *list),
+                                   [&](const auto& address) { return address.interface == interface; });
+      });
+}
+
   changed_ = true;
   const std::string& name = event.interface.name;
   if (event.kind == Kind::address_removed) keeper_->lost(name, event.address.address);
   if (event.kind == Kind::deleted) {
     // Another interface may get the same number; the old one's sockets are dead all the same.
+  if (event.kind == Kind::changed && event.interface.usable()) {
+    const bool back = !event.before.usable();
+    // With the link, whoever is at its other end may have changed; with a small MTU, IPv6 and its groups go.
+    if (back || event.interface.mtu != event.before.mtu) {
+      for (auto& [id, listener] : listeners_) listener.rejoin |= listener.index == event.interface.index;
+    }
+    for (auto& [id, instance] : instances_) {
+      instance.new_mac |= event.interface.mac != event.before.mac && places_on(instance, name);
+    }
+  }
     for (auto& [id, listener] : listeners_) {
       if (listener.index == event.interface.index) listener.index = kDead;
     }
@@ -194,12 +216,12 @@ void KernelSide::on_event(const InterfaceEvent& event) {
   loop_->cancel(timer_);
   timer_ = loop_->after(std::chrono::milliseconds::zero(), [this] { settle(); });
   if (!of_interest(name)) return;
-  const bool usable = event.interface.up && event.interface.running;
+  const bool usable = event.interface.usable();
   switch (event.kind) {
     case Kind::added: log(Level::info, fmt::format("Interface {} added", name)); break;
     case Kind::deleted: log(Level::info, fmt::format("Interface {} deleted", name)); break;
     case Kind::changed:
-      if (usable != event.was_usable)
+      if (usable != event.before.usable())
         log(Level::info, fmt::format("Netlink reports {} {}", name, usable ? "up" : "down"));
       break;
     case Kind::address_added:
@@ -284,6 +306,7 @@ void KernelSide::read_orders(Time now, std::optional<Time>& next) {
     keeper_->hold(id, view.hold);
     if (std::exchange(instance.holds, view.hold) != view.hold) {
       log_order(instance,
+    const bool new_mac = std::exchange(instance.new_mac, false);
                 fmt::format("({}) {} VIPs.", instance.work.config.name, view.hold ? "setting" : "removing"));
     }
     if (!view.hold) continue;
@@ -293,6 +316,7 @@ void KernelSide::read_orders(Time now, std::optional<Time>& next) {
     if (view.refresh != seen.refresh) repeat = std::max(repeat, how.refresh_repeat);
     if (view.lower_priority != seen.lower_priority)
       repeat = std::max(repeat, how.lower_prio_repeat.value_or(how.repeat));
+    if (new_mac) repeat = std::max(repeat, how.repeat);
     if (repeat != 0) burst(instance, repeat);
   }
 }
@@ -357,12 +381,16 @@ void KernelSide::settle_listener(ListenerId id, Listener& listener, Time now, st
     return;
   }
   listener.index = index;
+  if (listener.index == index && listener.failure.empty() && std::exchange(listener.rejoin, false)) {
+    if (auto joined = rejoin_group(listener.fd.get(), *interface, listener.spec.family); !joined)
+      fail(listener, joined.error(), now);
+  }
   auto fd = open_listener(*interface, listener.spec.family);
-  if (!fd) {
-    listener.retry = now + kRetry;
+  if (fd) listener.fd.reset(::fcntl(fd->get(), F_DUPFD_CLOEXEC, 0));
+  if (!fd || !listener.fd) {
+    fail(listener, fd ? base::system_error("adverts on " + interface->name, errno) : fd.error(), now);
     sooner(next, listener.retry);
-    if (std::exchange(listener.failure, fd.error().message) != listener.failure)
-      log(Level::error, fd.error().message);
+    listener.fd.reset();
     return;
   }
   listener.failure.clear();
@@ -378,9 +406,15 @@ std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& inst
     if (interface == nullptr) {
       return trouble(
           "interface",
+  listener.rejoin = false;
           instance.vmac_failure.empty() || name == wanted.interface ? fmt::format(
                                                                           "interface {} does not exist", name)
                                                                     : instance.vmac_failure);
+void KernelSide::fail(Listener& listener, const base::Error& error, Time now) {
+  listener.retry = now + kRetry;
+  if (std::exchange(listener.failure, error.message) != error.message) log(Level::error, error.message);
+}
+
     }
     if (!interface->up) return trouble("interface", fmt::format("interface {} is down", name));
     if (!interface->running) return trouble("link", fmt::format("interface {} has no link", name));

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/event_loop.h"
+#include "base/fd.h"
 #include "base/result.h"
 #include "vrrp/kernel/address_keeper.h"
 #include "vrrp/kernel/announcer.h"
@@ -52,7 +53,8 @@ class KernelSide {
     bool holds = false;
     Time left_over_until{};  ///< what an earlier process left behind stays so long for the speaker to judge
     std::optional<config::VrrpTrouble> trouble{};
-    bool told = false;  ///< the speaker knows of it
+    bool told = false;     ///< the speaker knows of it
+    bool new_mac = false;  ///< an interface of its addresses has another MAC address since the last look
     std::uint32_t sender_index = 0;
     std::optional<base::IpAddress> source{};  ///< of the sender
     Time sender_retry{}, vmac_retry{};
@@ -63,7 +65,9 @@ class KernelSide {
   struct Listener {
     ListenerSpec spec;
     std::uint32_t index = 0;  ///< of the interface that it is open on; 0: closed
-    std::string failure;
+    base::Fd fd{};            ///< the speaker's socket, a second time
+    bool rejoin = false;      ///< the kernel may have forgotten its group, or the switch
+    std::string failure{};
     Time retry{};
   };
 
@@ -82,10 +86,12 @@ class KernelSide {
   void settle_vmac(Instance& instance, Time now, std::optional<Time>& next);
   void settle_listener(ListenerId id, Listener& listener, Time now, std::optional<Time>& next);
   void judge(Instance& instance, Time now, std::optional<Time>& next);
+  void fail(Listener& listener, const base::Error& error, Time now);
   [[nodiscard]] std::optional<config::VrrpTrouble> find_trouble(const Instance& instance) const;
   [[nodiscard]] std::optional<base::IpAddress> choose_source(const Instance& instance,
                                                              const Interface& interface) const;
   void burst(Instance& instance, std::uint16_t repeat);
+  static bool places_on(const Instance& instance, const std::string& interface);
   void announce(Instance& instance, const base::IpAddress& address, std::uint32_t index,
                 std::uint16_t repeat);
   void tell_tracked();

@@ -55,6 +55,23 @@ Result<Fd> raw_socket(Family family) {
   return fd;
 }
 
+void change_membership(Options& options, const Interface& interface, Family family, bool join) {
+  const base::IpAddress the_group = vrrp_group(family);
+  const std::string_view address = the_group.wire();
+  if (family == Family::v4) {
+    ip_mreqn group{};
+    std::memcpy(&group.imr_multiaddr, address.data(), sizeof group.imr_multiaddr);
+    group.imr_ifindex = static_cast<int>(interface.index);
+    options.set(IPPROTO_IP, join ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, group, "cannot join 224.0.0.18");
+  } else {
+    ipv6_mreq group{};
+    std::memcpy(&group.ipv6mr_multiaddr, address.data(), sizeof group.ipv6mr_multiaddr);
+    group.ipv6mr_interface = interface.index;
+    options.set(IPPROTO_IPV6, join ? IPV6_ADD_MEMBERSHIP : IPV6_DROP_MEMBERSHIP, group,
+                "cannot join ff02::12");
+  }
+}
+
 /// The kernel gives every raw socket of the protocol its own copy of each packet; this one wants none.
 const std::array<sock_filter, 1> kNothing{{{BPF_RET | BPF_K, 0, 0, 0}}};
 
@@ -72,22 +89,25 @@ Result<Fd> open_listener(const Interface& interface, Family family) {
   Options options(fd->get(), what);
   options.bind_to(interface).set(SOL_SOCKET, SO_RCVBUFFORCE, kListenerBuffer, "SO_RCVBUFFORCE");
   if (family == Family::v4) {
-    ip_mreqn group{};
-    std::memcpy(&group.imr_multiaddr, vrrp_group(family).wire().data(), sizeof group.imr_multiaddr);
-    group.imr_ifindex = static_cast<int>(interface.index);
-    options.set(IPPROTO_IP, IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL")
-        .set(IPPROTO_IP, IP_ADD_MEMBERSHIP, group, "cannot join 224.0.0.18");
+    options.set(IPPROTO_IP, IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL");
   } else {
-    ipv6_mreq group{};
-    std::memcpy(&group.ipv6mr_multiaddr, vrrp_group(family).wire().data(), 16);
-    group.ipv6mr_interface = interface.index;
     options.set(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1, "IPV6_RECVHOPLIMIT")
         .set(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO")
-        .set(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0, "IPV6_MULTICAST_ALL")
-        .set(IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, group, "cannot join ff02::12");
+        .set(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0, "IPV6_MULTICAST_ALL");
   }
+  change_membership(options, interface, family, true);
   if (auto set = std::move(options).outcome(); !set) return std::move(set).error();
   return fd;
+}
+
+Result<void> rejoin_group(int fd, const Interface& interface, Family family) {
+  const std::string what = "adverts on " + interface.name;
+  // Not a second socket: closed after the other had joined, it would take the new membership with it.
+  Options leave(fd, what);
+  change_membership(leave, interface, family, false);  // fails if the last attempt to join did
+  Options join(fd, what);
+  change_membership(join, interface, family, true);
+  return std::move(join).outcome();
 }
 
 Result<Fd> open_sender(const Interface& interface, const base::IpAddress& source) {
@@ -116,6 +136,7 @@ Result<Fd> open_sender(const Interface& interface, const base::IpAddress& source
         .set(IPPROTO_IPV6, IPV6_UNICAST_HOPS, int{kTtl}, "IPV6_UNICAST_HOPS")
         .set(IPPROTO_IPV6, IPV6_TCLASS, kInternetworkControl, "IPV6_TCLASS");
   }
+  options.set(SOL_SOCKET, SO_PRIORITY, 6, "SO_PRIORITY");  // IP_TOS has set another one
   if (auto set = std::move(options).outcome(); !set) return std::move(set).error();
   const SocketAddress from = socket_address(source, interface.index);
   if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&from.storage), from.length) != 0) {
@@ -136,7 +157,6 @@ SocketAddress socket_address(const base::IpAddress& address, std::uint32_t index
     auto& in6 = reinterpret_cast<sockaddr_in6&>(out.storage);
     in6.sin6_family = AF_INET6;
     std::memcpy(&in6.sin6_addr, wire.data(), wire.size());
-  options.set(SOL_SOCKET, SO_PRIORITY, 6, "SO_PRIORITY");  // IP_TOS has set another one
     if (address.v6().is_link_local() || address.is_multicast()) in6.sin6_scope_id = index;
     out.length = sizeof in6;
   }

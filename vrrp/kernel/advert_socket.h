@@ -22,6 +22,10 @@ namespace sluice::vrrp {
 /// Hears the adverts of one family that arrive on `interface`, to the group or to the host.
 base::Result<base::Fd> open_listener(const Interface& interface, base::Family family);
 
+/// Has a listener of open_listener() leave its group and join it again: the kernel forgets memberships of
+/// IPv6 with an MTU below 1280, and reports a membership to the switches when it begins.
+base::Result<void> rejoin_group(int fd, const Interface& interface, base::Family family);
+
 /// Sends adverts from `source` out of `interface`, with TTL 255 and precedence "internetwork control"; hears
 /// nothing.
 base::Result<base::Fd> open_sender(const Interface& interface, const base::IpAddress& source);

@@ -217,7 +217,7 @@ void Interfaces::resync() {
     if (old == before.links.end()) {
       tell(InterfaceEvent::Kind::added, link);
     } else if (old->second != link) {
-      tell(InterfaceEvent::Kind::changed, link, old->second.up && old->second.running);
+      on_event_({InterfaceEvent::Kind::changed, link, old->second, {}});
     }
     static const Addresses kNone;
     const auto held = before.addresses.find(index);
@@ -225,12 +225,12 @@ void Interfaces::resync() {
     const Addresses now = addresses(index);
     for (const auto& [address, details] : earlier) {
       if (!now.contains(address))
-        tell(InterfaceEvent::Kind::address_removed, link, false, {address, details.prefix_length});
+        tell(InterfaceEvent::Kind::address_removed, link, {address, details.prefix_length});
     }
     for (const auto& [address, details] : now) {
       const auto known = earlier.find(address);
       if (known == earlier.end() || (!known->second.usable() && details.usable()))
-        tell(InterfaceEvent::Kind::address_added, link, false, {address, details.prefix_length});
+        tell(InterfaceEvent::Kind::address_added, link, {address, details.prefix_length});
     }
   }
 }
@@ -259,7 +259,7 @@ void Interfaces::apply_link(const nlmsghdr& message) {
   }
   if (at->second == *link) return;
   const Interface before = std::exchange(at->second, *link);
-  tell(InterfaceEvent::Kind::changed, *link, before.up && before.running);
+  on_event_({InterfaceEvent::Kind::changed, *link, before, {}});
 }
 
 void Interfaces::forget_link(std::uint32_t index) {
@@ -282,7 +282,7 @@ void Interfaces::apply_address(const nlmsghdr& message) {
     const auto known = held.find(news->address);
     if (known == held.end() || drop_length(known->second, news->details.prefix_length)) return;
     held.erase(known);
-    tell(InterfaceEvent::Kind::address_removed, *link, false, prefix);
+    tell(InterfaceEvent::Kind::address_removed, *link, prefix);
     return;
   }
   const auto [at, fresh] = held.try_emplace(news->address, news->details);
@@ -291,12 +291,12 @@ void Interfaces::apply_address(const nlmsghdr& message) {
   at->second.flags = news->details.flags;
   at->second.lifetime = news->details.lifetime;
   take_length(at->second, news->details.prefix_length);
-  if (fresh || became_usable) tell(InterfaceEvent::Kind::address_added, *link, false, prefix);
+  if (fresh || became_usable) tell(InterfaceEvent::Kind::address_added, *link, prefix);
 }
 
-void Interfaces::tell(InterfaceEvent::Kind kind, const Interface& interface, bool was_usable,
+void Interfaces::tell(InterfaceEvent::Kind kind, const Interface& interface,
                       const base::Prefix& address) const {
-  on_event_({kind, interface, was_usable, address});
+  on_event_({kind, interface, interface, address});
 }
 
 const Interface* Interfaces::by_name(std::string_view name) const noexcept {
@@ -367,7 +367,7 @@ Result<void> Interfaces::add_address(const Interface& interface, const base::Pre
         .prefix_length = address.length, .flags = IFA_F_TENTATIVE, .order = ++named_, .lifetime = lifetime};
     if (!preferred) details.flags |= IFA_F_DEPRECATED;
     table_.addresses[index].emplace(address.address, std::move(details));
-    tell(InterfaceEvent::Kind::address_added, Interface(*link), false, address);
+    tell(InterfaceEvent::Kind::address_added, Interface(*link), address);
   }
   return {};
 }

@@ -29,6 +29,7 @@ struct Interface {
   std::string kind;          ///< "macvlan", "tun", …; empty: a device
   bool up = false;           ///< by the administrator (IFF_UP)
   bool running = false;      ///< it has link (IFF_RUNNING)
+  [[nodiscard]] bool usable() const noexcept { return up && running; }
   friend bool operator==(const Interface&, const Interface&) = default;
 };
 
@@ -53,9 +54,9 @@ struct InterfaceAddress {
 struct InterfaceEvent {
   enum class Kind : std::uint8_t { added, deleted, changed, address_added, address_removed };
   Kind kind = Kind::changed;
-  Interface interface;      ///< after the change; of `deleted`: before it
-  bool was_usable = false;  ///< of `changed`: up and running before
-  base::Prefix address;     ///< of the address_… kinds
+  Interface interface;   ///< after the change; of `deleted`: before it
+  Interface before;      ///< of `changed`: as it was; else as `interface`
+  base::Prefix address;  ///< of the address_… kinds
 };
 
 /// Interfaces and addresses of the network namespace, mirrored by netlink, and changed by it. Every change,
@@ -113,8 +114,7 @@ class Interfaces {
   void apply_link(const nlmsghdr& message);
   void apply_address(const nlmsghdr& message);
   void forget_link(std::uint32_t index);
-  void tell(InterfaceEvent::Kind kind, const Interface& interface, bool was_usable = false,
-            const base::Prefix& address = {}) const;
+  void tell(InterfaceEvent::Kind kind, const Interface& interface, const base::Prefix& address = {}) const;
 
   base::EventLoop& loop_;
   base::NetlinkSocket requests_;

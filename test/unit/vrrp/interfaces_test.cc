@@ -58,7 +58,7 @@ TEST_F(InterfacesTest, HearsOfDownUpAndOfALinkThatIsLost) {
       events_, [](const Event& event) { return event.interface.name == "lan" && !event.interface.up; });
   ASSERT_NE(down, events_.end());
   EXPECT_EQ(down->kind, Kind::changed);
-  EXPECT_TRUE(down->was_usable);
+  EXPECT_TRUE(down->before.usable());
 }
 
 TEST_F(InterfacesTest, HearsOfAddressesThatAreFlushed) {

@@ -54,6 +54,13 @@ class KernelSideTest : public test::KernelTest {
   config::VrrpInstance a() { return instance("A", "lan", "192.0.2.10/24"); }
   config::VrrpInstance b() { return instance("B", "wan", "198.51.100.10/24"); }
 
+  config::VrrpInstance six() {
+    config::VrrpInstance out = instance("A", "lan", "2001:db8::10/64");
+    out.family = base::Family::v6;
+    out.version = config::VrrpVersion::v3;
+    return out;
+  }
+
   void work(const std::vector<config::VrrpInstance>& instances, std::set<std::string> tracked = {}) {
     KernelWork message;
     for (const config::VrrpInstance& config : instances) {
@@ -249,9 +256,7 @@ TEST_F(KernelSideTest, AddsAnnouncesAndRemovesAsItIsOrdered) {
 
 TEST_F(KernelSideTest, AnnouncesIPv6AddressesAsSoonAsTheyAreAdded) {
   run("ip address add fe80::1/64 dev lan nodad");
-  config::VrrpInstance wanted = instance("A", "lan", "2001:db8::10/64");
-  wanted.family = base::Family::v6;
-  wanted.version = config::VrrpVersion::v3;
+  config::VrrpInstance wanted = six();
   wanted.announce.repeat = 3;
   work({wanted});
   ASSERT_TRUE(sound(kA));
@@ -347,6 +352,56 @@ TEST_F(KernelSideTest, WithItsOwnMacAddressAnInstanceStandsOnAMacvlan) {
   say(Finish{});
   ASSERT_TRUE(until([&] { return done_; }));
   run("! ip link show vrrp.61 2>/dev/null");
+}
+
+TEST_F(KernelSideTest, JoinsItsGroupAgainWhenIPv6IsBack) {
+  run("ip address add fe80::1/64 dev lan nodad");
+  work({six()});
+  ASSERT_TRUE(sound(kA));
+  ASSERT_TRUE(until([&] { return open(kLan); }));
+  run("ip link set lan mtu 1200");
+  ASSERT_TRUE(until([&] { return known_[kA].footing->faulty; }));
+  run("ip link set lan mtu 1500");
+  run("ip address replace fe80::1/64 dev lan nodad");
+  ASSERT_TRUE(sound(kA));
+  const test::FrameEnd far("far");
+  EXPECT_TRUE(until([&] {
+    far.send(test::advert_frame({{2, 0, 0, 0, 0, 2}}, test::ip("fe80::2")));
+    return test::readable(listeners_[kLan].fd.get(), 50ms);
+  }));
+}
+
+/// The switch at the other end may be another one.
+TEST_F(KernelSideTest, ReportsItsGroupAgainWhenTheLinkIsBack) {
+  work({a()});
+  ASSERT_TRUE(sound(kA));
+  const test::FrameEnd far("far");
+  int reports = 0;
+  const auto reported = [&](int times) {
+    return until([&] {
+      for (auto frame = far.next(); !frame.empty(); frame = far.next())
+        reports += test::FrameEnd::is_report(frame, base::Family::v4) ? 1 : 0;
+      return reports >= times;
+    });
+  };
+  ASSERT_TRUE(reported(2)) << "so often, when it has joined";
+  reports = 0;
+  run("ip link set far down");
+  ASSERT_TRUE(faulty(kA, "interface lan has no link"));
+  run("ip link set far up");
+  ASSERT_TRUE(sound(kA));
+  EXPECT_TRUE(reported(1));
+}
+
+TEST_F(KernelSideTest, AnnouncesANewMacAddress) {
+  config::VrrpInstance wanted = a();
+  wanted.announce.repeat = 3;
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  ASSERT_TRUE(until([&] { return status(kA).announcements == 3; }));
+  run("ip link set lan address 02:00:00:00:00:07");
+  EXPECT_TRUE(until([&] { return status(kA).announcements == 6; }));
 }
 
 TEST_F(KernelSideTest, FinishesWhenNothingIsLeft) {
