@@ -71,6 +71,7 @@ void fields(auto& v, Like<VrrpInstanceReport> auto& instance) {
   v.optional("priority_zero_received", instance.priority_zero_received);
   v.optional("addresses_repaired", instance.addresses_repaired);
   v.optional("announcements", instance.announcements);
+  v.optional("announce_errors", instance.announce_errors);
   v.optional("timer_late_us", instance.timer_late_us);
   v.optional("timer_late_max_us", instance.timer_late_max_us);
   v.optional("refusals", instance.refusals);

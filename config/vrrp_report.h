@@ -63,6 +63,7 @@ struct VrrpInstanceReport {
   std::uint64_t priority_zero_sent = 0, priority_zero_received = 0;
   std::uint64_t addresses_repaired = 0;  ///< taken away by someone else and put back
   std::uint64_t announcements = 0;       ///< gratuitous ARP and neighbour advertisements sent
+  std::uint64_t announce_errors = 0;     ///< those that could not be sent
   std::uint64_t timer_late_us = 0;       ///< how late the last timer was served
   std::uint64_t timer_late_max_us = 0;   ///< the latest since the start
   std::vector<VrrpRefusal> refusals;

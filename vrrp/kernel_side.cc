@@ -62,9 +62,9 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(Boxes boxes) {
         const auto found = raw->instances_.find(id);
         if (found == raw->instances_.end()) return;
         Instance& instance = found->second;
-        if (error == 0) {
-          ++instance.announcements;
-        } else if (error != std::exchange(instance.announce_error, error)) {
+        const bool told = error == std::exchange(instance.announce_error[interface.name], error);
+        ++(error == 0 ? instance.announcements : instance.announce_errors);
+        if (error != 0 && !told) {
           raw->log(Level::warn, fmt::format("({}) announcing {} on {}: {}", instance.work.config.name,
                                             address.to_string(), interface.name, std::strerror(error)));
         }
@@ -160,6 +160,7 @@ void KernelSide::on(FillKernelStatus&) {
     out.repaired = keeper_->repaired(id);
     out.announcements = instance.announcements;
   }
+    out.announce_errors = instance.announce_errors;
   to_main_.put(std::move(status));
 }
 

@@ -59,8 +59,8 @@ class KernelSide {
     std::optional<base::IpAddress> source{};  ///< of the sender
     Time sender_retry{}, vmac_retry{};
     std::string vmac_failure;
-    std::uint64_t announcements = 0;
-    int announce_error = 0;
+    std::uint64_t announcements = 0, announce_errors = 0;
+    std::map<std::string, int> announce_error{};  ///< by interface: of the last announcement
   };
   struct Listener {
     ListenerSpec spec;

@@ -191,7 +191,7 @@ struct TrackedInterface {
 struct KernelInstanceStatus {
   std::string source;
   std::vector<std::string> missing;
-  std::uint64_t repaired = 0, announcements = 0;
+  std::uint64_t repaired = 0, announcements = 0, announce_errors = 0;
 };
 struct KernelStatus {
   std::map<InstanceId, KernelInstanceStatus> instances;

@@ -100,6 +100,7 @@ config::VrrpInstanceReport report_of(const Member& member, const InstanceStatus&
   out.priority_zero_received = speaker.zero_received;
   out.addresses_repaired = kernel.repaired;
   out.announcements = kernel.announcements;
+  out.announce_errors = kernel.announce_errors;
   out.timer_late_us = count<microseconds>(speaker.late);
   out.timer_late_max_us = count<microseconds>(speaker.late_max);
   for (std::size_t i = 0; i < kRefusals; ++i) {

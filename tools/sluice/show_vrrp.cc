@@ -82,6 +82,10 @@ std::vector<std::string> remarks(const VrrpInstanceReport& instance) {
   }
   if (instance.send_errors > 0)
     lines.push_back(fmt::format("{} adverts could not be sent", count_text(instance.send_errors)));
+  if (instance.announce_errors > 0) {
+    lines.push_back(
+        fmt::format("{} announcements of addresses could not be sent", count_text(instance.announce_errors)));
+  }
   for (const config::VrrpPeer& peer : instance.peers) {
     if (peer.other_addresses)
       lines.push_back(fmt::format("{} advertises other addresses than are configured here", peer.address));

@@ -44,6 +44,7 @@ VrrpReport example_report() {
   instance.priority_zero_received = 8;
   instance.addresses_repaired = 9;
   instance.announcements = 10;
+  instance.announce_errors = 14;
   instance.timer_late_us = 11;
   instance.timer_late_max_us = 12;
   instance.refusals = {{"ttl", "The advert has crossed a router.", 13}};

@@ -57,6 +57,7 @@ TEST(ShowVrrp, TellsWhatStandsInTheWay) {
   fault.troubles = {{"link", "interface lan is down", 0}, {"script", "script \"chk\" exits with 1", -20}};
   fault.refusals = {{"ttl", "The advert has crossed a router.", 13}, {"auth", "Unused.", 0}};
   fault.send_errors = 2;
+  fault.announce_errors = 4;
   fault.addresses_repaired = 3;
   fault.addresses_missing = fault.addresses;
   const std::string text = vrrp_text(of({fault}));
@@ -65,6 +66,7 @@ TEST(ShowVrrp, TellsWhatStandsInTheWay) {
                               "VI_1: priority -20: script \"chk\" exits with 1\n"
                               "VI_1: addresses were taken away by others and put back 3 times\n"
                               "VI_1: 2 adverts could not be sent\n"
+                              "VI_1: 4 announcements of addresses could not be sent\n"
                               "VI_1: 13 adverts were refused (ttl): The advert has crossed a router.\n"));
   EXPECT_THAT(text, Not(HasSubstr("Unused")));
   EXPECT_THAT(text, Not(HasSubstr("is not on the interface"))) << "only a master is to have them";

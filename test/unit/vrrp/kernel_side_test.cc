@@ -404,6 +404,32 @@ TEST_F(KernelSideTest, AnnouncesANewMacAddress) {
   EXPECT_TRUE(until([&] { return status(kA).announcements == 6; }));
 }
 
+TEST_F(KernelSideTest, TellsEachTimeThatAnAddressCannotBeAnnounced) {
+  add_pair("dmz", "dmz-far");
+  config::VrrpInstance wanted = a();
+  wanted.addresses_excluded = {{prefix("203.0.113.10/24"), "dmz"}};
+  wanted.announce.repeat = 2;
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  ASSERT_TRUE(until([&] { return status(kA).announcements == 4; }));
+  const auto burst = [this] {
+    a_->announce(Effect::Burst::full);
+    orders_.ring();
+  };
+  for (int time = 1; time <= 2; ++time) {
+    run("ip link set dmz down");
+    burst();
+    const auto failed = static_cast<std::uint64_t>(2 * time);
+    EXPECT_TRUE(until([&] { return status(kA).announce_errors == failed; }));
+    EXPECT_EQ(std::ranges::count(lines_, "(A) announcing 203.0.113.10 on dmz: Network is down"), time);
+    run("ip link set dmz up");
+    const std::uint64_t before = status(kA).announcements;
+    burst();
+    ASSERT_TRUE(until([&] { return status(kA).announcements == before + 4; }));
+  }
+}
+
 TEST_F(KernelSideTest, FinishesWhenNothingIsLeft) {
   work({a(), b()});
   judge(a_, true);
