@@ -212,6 +212,8 @@ VrrpInstance build_vrrp(const Section& section, SectionReader& reader) {
   for (const Section& peer : section.elements("unicast_peer")) {
     read_peer_address(peer, instance.unicast_peer.emplace_back(), reader);
   }
+  // Else peers would learn that the source address has the virtual router's MAC address.
+  if (instance.use_vmac && !instance.unicast_peer.empty()) instance.vmac_xmit_base = true;
   SectionReader::read_flag(section, "check_unicast_src", instance.check_unicast_src);
   SectionReader::read_flag(section, "v3_checksum_as_v2", instance.v3_checksum_as_v2);
   SectionReader::read_flag(section, "lower_prio_no_advert", instance.lower_prio_no_advert);

@@ -116,7 +116,7 @@ struct VrrpInstance {
   bool higher_prio_send_advert = false;  ///< one more advert before giving way to a higher priority
   bool use_vmac = false;        ///< the addresses live on a macvlan with the virtual router's MAC address
   std::string vmac_interface;   ///< its name; never empty with use_vmac: default "vrrp.61", "vrrp6.61"
-  bool vmac_xmit_base = false;  ///< adverts are sent from the interface's own MAC address all the same
+  bool vmac_xmit_base = false;  ///< adverts have the interface's own MAC address; always with unicast
   std::string sync_group;       ///< instances with the same word change state together; empty: none
   VrrpAnnounce announce;
   VrrpTrackDataplane track_dataplane;

@@ -146,6 +146,12 @@ TEST(Vrrp, VirtualMacInterfaceIsNamedAfterTheRouter) {
   EXPECT_EQ(instance_of(R"(,"use_vmac":true)", R"("fe80::1")").vmac_interface, "vrrp6.61");
 }
 
+TEST(Vrrp, UnicastAdvertsAreSentFromTheInterfacesOwnMacAddress) {
+  EXPECT_FALSE(instance_of(R"(,"use_vmac":true)").vmac_xmit_base);
+  EXPECT_TRUE(instance_of(R"(,"use_vmac":true,"unicast_peer":["192.0.2.3"])").vmac_xmit_base);
+  EXPECT_FALSE(instance_of(R"(,"unicast_peer":["192.0.2.3"])").vmac_xmit_base);
+}
+
 TEST(Vrrp, OneRouterIdServesTwoFamiliesAndTwoInterfaces) {
   const Config config = config_of(vrrp(
       instance("") + "," + instance("", "VI_2", R"("fe80::1","2001:db8::1")") + "," +
