@@ -111,6 +111,7 @@ void KernelSide::on(KernelWork& message) {
       instance.sender_index = 0;
     }
     instance.work = std::move(work);
+    instance.vmac_configured = 0;  // its addresses may be of other families
     std::vector<config::VrrpAddress> addresses = instance.work.config.addresses;
     const auto& excluded = instance.work.config.addresses_excluded;
     addresses.insert(addresses.end(), excluded.begin(), excluded.end());
@@ -159,8 +160,8 @@ void KernelSide::on(FillKernelStatus&) {
     if (instance.holds) out.missing = keeper_->missing(id);
     out.repaired = keeper_->repaired(id);
     out.announcements = instance.announcements;
-  }
     out.announce_errors = instance.announce_errors;
+  }
   to_main_.put(std::move(status));
 }
 
@@ -180,8 +181,6 @@ bool KernelSide::of_interest(const std::string& interface) const {
   });
 }
 
-void KernelSide::on_event(const InterfaceEvent& event) {
-  using Kind = InterfaceEvent::Kind;
 bool KernelSide::places_on(const Instance& instance, const std::string& interface) {
   const config::VrrpInstance& wanted = instance.work.config;
   return std::ranges::any_of(
@@ -191,11 +190,11 @@ bool KernelSide::places_on(const Instance& instance, const std::string& interfac
       });
 }
 
+void KernelSide::on_event(const InterfaceEvent& event) {
+  using Kind = InterfaceEvent::Kind;
   changed_ = true;
   const std::string& name = event.interface.name;
   if (event.kind == Kind::address_removed) keeper_->lost(name, event.address.address);
-  if (event.kind == Kind::deleted) {
-    // Another interface may get the same number; the old one's sockets are dead all the same.
   if (event.kind == Kind::changed && event.interface.usable()) {
     const bool back = !event.before.usable();
     // With the link, whoever is at its other end may have changed; with a small MTU, IPv6 and its groups go.
@@ -206,6 +205,8 @@ bool KernelSide::places_on(const Instance& instance, const std::string& interfac
       instance.new_mac |= event.interface.mac != event.before.mac && places_on(instance, name);
     }
   }
+  if (event.kind == Kind::deleted) {
+    // Another interface may get the same number; the old one's sockets are dead all the same.
     for (auto& [id, listener] : listeners_) {
       if (listener.index == event.interface.index) listener.index = kDead;
     }
@@ -305,9 +306,9 @@ void KernelSide::read_orders(Time now, std::optional<Time>& next) {
       continue;
     }
     keeper_->hold(id, view.hold);
+    const bool new_mac = std::exchange(instance.new_mac, false);
     if (std::exchange(instance.holds, view.hold) != view.hold) {
       log_order(instance,
-    const bool new_mac = std::exchange(instance.new_mac, false);
                 fmt::format("({}) {} VIPs.", instance.work.config.name, view.hold ? "setting" : "removing"));
     }
     if (!view.hold) continue;
@@ -315,9 +316,9 @@ void KernelSide::read_orders(Time now, std::optional<Time>& next) {
     std::uint16_t repeat = 0;
     if (view.full != seen.full) repeat = std::max(repeat, how.repeat);
     if (view.refresh != seen.refresh) repeat = std::max(repeat, how.refresh_repeat);
+    if (new_mac) repeat = std::max(repeat, how.repeat);
     if (view.lower_priority != seen.lower_priority)
       repeat = std::max(repeat, how.lower_prio_repeat.value_or(how.repeat));
-    if (new_mac) repeat = std::max(repeat, how.repeat);
     if (repeat != 0) burst(instance, repeat);
   }
 }
@@ -351,7 +352,11 @@ void KernelSide::settle_vmac(Instance& instance, Time now, std::optional<Time>& 
     if (base_link != nullptr && instance.vmac_retry > now) sooner(next, instance.vmac_retry);
     return;
   }
-  const auto outcome = ensure_macvlan(*interfaces_, wanted, *base_link);
+  const std::uint32_t configured = instance.vmac_configured;
+  const auto outcome = ensure_macvlan(*interfaces_, wanted, Interface(*base_link), instance.vmac_configured);
+  const Interface* const macvlan = interfaces_->by_name(wanted.vmac_interface);
+  if (macvlan != nullptr && macvlan->kind == "macvlan" && macvlan->mac == vmac_of(wanted))
+    macvlans_.insert(wanted.vmac_interface);
   if (!outcome) {
     if (std::exchange(instance.vmac_failure, outcome.error().message) != outcome.error().message)
       log(Level::error, fmt::format("({}) {}", wanted.name, outcome.error().message));
@@ -360,20 +365,31 @@ void KernelSide::settle_vmac(Instance& instance, Time now, std::optional<Time>& 
     return;
   }
   instance.vmac_failure.clear();
-  macvlans_.insert(wanted.vmac_interface);
   if (*outcome) {
     log(Level::info, fmt::format("({}) made interface {} with {} on {}", wanted.name, wanted.vmac_interface,
                                  vmac_of(wanted).to_string(), wanted.interface));
+  }
+  if (instance.vmac_configured != configured && wanted.family == base::Family::v4 &&
+      drops_what_comes_back_elsewhere(wanted.vmac_interface)) {
+    log(Level::warn,
+        fmt::format("({}) net.ipv4.conf.all.rp_filter is 1: the kernel drops packets to addresses of {}, "
+                    "unless it has a route back by it; 2 lets them pass",
+                    wanted.name, wanted.vmac_interface));
   }
 }
 
 void KernelSide::settle_listener(ListenerId id, Listener& listener, Time now, std::optional<Time>& next) {
   const Interface* interface = interfaces_->by_name(listener.spec.interface);
   const std::uint32_t index = interface == nullptr ? 0 : interface->index;
+  if (listener.index == index && listener.failure.empty() && std::exchange(listener.rejoin, false)) {
+    if (auto joined = rejoin_group(listener.fd.get(), *interface, listener.spec.family); !joined)
+      fail(listener, joined.error(), now);
+  }
   if (listener.index == index && listener.failure.empty()) return;
   if (index == 0) {
     listener.index = 0;
     listener.failure.clear();
+    listener.fd.reset();
     to_speaker_.put(ListenerSocket{id, listener.spec.family, base::Fd()});
     return;
   }
@@ -382,20 +398,21 @@ void KernelSide::settle_listener(ListenerId id, Listener& listener, Time now, st
     return;
   }
   listener.index = index;
-  if (listener.index == index && listener.failure.empty() && std::exchange(listener.rejoin, false)) {
-    if (auto joined = rejoin_group(listener.fd.get(), *interface, listener.spec.family); !joined)
-      fail(listener, joined.error(), now);
-  }
   auto fd = open_listener(*interface, listener.spec.family);
   if (fd) listener.fd.reset(::fcntl(fd->get(), F_DUPFD_CLOEXEC, 0));
   if (!fd || !listener.fd) {
     fail(listener, fd ? base::system_error("adverts on " + interface->name, errno) : fd.error(), now);
     sooner(next, listener.retry);
-    listener.fd.reset();
     return;
   }
   listener.failure.clear();
+  listener.rejoin = false;
   to_speaker_.put(ListenerSocket{id, listener.spec.family, *std::move(fd)});
+}
+
+void KernelSide::fail(Listener& listener, const base::Error& error, Time now) {
+  listener.retry = now + kRetry;
+  if (std::exchange(listener.failure, error.message) != error.message) log(Level::error, error.message);
 }
 
 std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& instance) const {
@@ -403,19 +420,11 @@ std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& inst
   std::vector<std::string> names{wanted.interface};
   if (wanted.use_vmac) names.push_back(wanted.vmac_interface);
   for (const std::string& name : names) {
+    if (name == wanted.vmac_interface && !instance.vmac_failure.empty())
+      return trouble("interface", instance.vmac_failure);
     const Interface* interface = interfaces_->by_name(name);
     if (interface == nullptr) {
-      return trouble(
-          "interface",
-  listener.rejoin = false;
-          instance.vmac_failure.empty() || name == wanted.interface ? fmt::format(
-                                                                          "interface {} does not exist", name)
-                                                                    : instance.vmac_failure);
-void KernelSide::fail(Listener& listener, const base::Error& error, Time now) {
-  listener.retry = now + kRetry;
-  if (std::exchange(listener.failure, error.message) != error.message) log(Level::error, error.message);
-}
-
+      return trouble("interface", fmt::format("interface {} does not exist", name));
     }
     if (!interface->up) return trouble("interface", fmt::format("interface {} is down", name));
     if (!interface->running) return trouble("link", fmt::format("interface {} has no link", name));
@@ -474,13 +483,6 @@ void KernelSide::judge(Instance& instance, Time now, std::optional<Time>& next) 
         wanted.use_vmac && !wanted.vmac_xmit_base ? *interfaces_->by_name(wanted.vmac_interface) : base_link;
     const auto source = choose_source(instance, base_link);
     if (instance.sender_index != out.index || instance.source != source) {
-      if (source && !source->is_v4() && out.index != base_link.index &&
-          !interfaces_->has(out.index, *source)) {
-        // Link-local addresses belong to an interface: the macvlan borrows that of the one it stands on.
-        if (auto lent = interfaces_->add_address(out, {*source, 64}); !lent)
-          log(Level::error, lent.error().message);
-        interfaces_->drain();
-      }
       if (instance.sender_retry > now) {
         sooner(next, instance.sender_retry);
         found = instance.trouble;

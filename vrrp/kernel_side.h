@@ -58,6 +58,7 @@ class KernelSide {
     std::uint32_t sender_index = 0;
     std::optional<base::IpAddress> source{};  ///< of the sender
     Time sender_retry{}, vmac_retry{};
+    std::uint32_t vmac_configured = 0;  ///< index of the macvlan whose settings have been made
     std::string vmac_failure;
     std::uint64_t announcements = 0, announce_errors = 0;
     std::map<std::string, int> announce_error{};  ///< by interface: of the last announcement
@@ -85,13 +86,13 @@ class KernelSide {
   void remove_unwanted_macvlans();
   void settle_vmac(Instance& instance, Time now, std::optional<Time>& next);
   void settle_listener(ListenerId id, Listener& listener, Time now, std::optional<Time>& next);
-  void judge(Instance& instance, Time now, std::optional<Time>& next);
   void fail(Listener& listener, const base::Error& error, Time now);
+  void judge(Instance& instance, Time now, std::optional<Time>& next);
   [[nodiscard]] std::optional<config::VrrpTrouble> find_trouble(const Instance& instance) const;
   [[nodiscard]] std::optional<base::IpAddress> choose_source(const Instance& instance,
                                                              const Interface& interface) const;
-  void burst(Instance& instance, std::uint16_t repeat);
   static bool places_on(const Instance& instance, const std::string& interface);
+  void burst(Instance& instance, std::uint16_t repeat);
   void announce(Instance& instance, const base::IpAddress& address, std::uint32_t index,
                 std::uint16_t repeat);
   void tell_tracked();

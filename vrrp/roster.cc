@@ -18,12 +18,6 @@ bool same_router(const config::VrrpInstance& a, const config::VrrpInstance& b) {
          a.vmac_interface == b.vmac_interface;
 }
 
-/// Where adverts arrive. The kernel gives a group's frames that carry our macvlan's own MAC address, as
-/// another router's do, to the macvlan alone; all others it gives to both.
-const std::string& heard_on(const config::VrrpInstance& instance) {
-  return instance.use_vmac && instance.unicast_peer.empty() ? instance.vmac_interface : instance.interface;
-}
-
 AuthData auth_of(const std::string& password) {
   AuthData data{};
   std::memcpy(data.data(), password.data(), std::min(password.size(), data.size()));
@@ -77,7 +71,7 @@ std::unique_ptr<SpeakerSettings> Roster::settings_of(const config::VrrpInstance&
 }
 
 ListenerId Roster::listener_of(const config::VrrpInstance& instance) {
-  const auto [at, fresh] = listeners_.try_emplace({heard_on(instance), instance.family});
+  const auto [at, fresh] = listeners_.try_emplace({instance.interface, instance.family});
   if (fresh) at->second = ListenerId{++last_listener_};
   return at->second;
 }
@@ -132,7 +126,7 @@ base::Result<Roster::Plan> Roster::replace(const std::vector<config::VrrpInstanc
   std::erase_if(yielded_, [this](const std::string& name) { return find(name) == nullptr; });
   for (const auto& member : members_) {
     plan.to_kernel.instances.push_back({member->id, member->listener, member->config, member->orders});
-    plan.to_kernel.listeners[member->listener] = {heard_on(member->config), member->config.family};
+    plan.to_kernel.listeners[member->listener] = {member->config.interface, member->config.family};
     for (const auto& tracked : member->config.track_interface)
       plan.to_kernel.tracked.insert(tracked.interface);
   }

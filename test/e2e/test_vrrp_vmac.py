@@ -6,6 +6,7 @@
 
 import pytest
 
+from capture import Capture
 from conftest import wait_for
 from pair import Pair
 from testbed import backends
@@ -42,6 +43,27 @@ def test_takes_over_with_the_same_mac(pair):
     pair.wait_settled()
     is_served(pair)
     assert pair.log_disorder() == []
+
+
+@pytest.mark.parametrize("rp_filter", [1, 2])
+def test_the_backup_hears_and_no_switch_hears_of_it(pair, rp_filter):
+    """A host's reverse path filter counts for its macvlan, too; a frame from the macvlan would move the MAC address to the
+    backup's port of the switch."""
+    pair.wait_settled()
+    lab = pair.lab
+    for host in pair.hosts:
+        lab.run(host.node, "sysctl", "-qw", f"net.ipv4.conf.all.rp_filter={rp_filter}")
+    try:
+        pair.two.stop()
+        with Capture(lab, "switch", lab.state, nic=f"lb2-{lab.nics[0]}"[:15], only=f"ether src {VMAC} and inbound") as capture:
+            pair.two.start()
+            wait_for(lambda: (pair.two.vrrp() or {}).get("adverts_received", 0) >= 30, f"lb2 to hear adverts; {pair.told()}", 30)
+            assert pair.is_settled(), pair.told()
+        assert capture.packets() == []
+        assert pair.two.vrrp()["became_master"] == 0, pair.told()
+    finally:
+        for host in pair.hosts:
+            lab.run(host.node, "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0")
 
 
 def test_frames_for_the_master_that_a_switch_floods_are_left_to_it(pair):

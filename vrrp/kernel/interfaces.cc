@@ -402,53 +402,63 @@ Result<void> Interfaces::add_macvlan(const std::string& name, const Interface& p
   auto message = message_of(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, ifinfomsg{});
   if (!message) return std::move(message).error();
   nl_msg* const m = message->get();
+  // Too small for IPv6 at first. A host that forwards joins the routers' groups on each interface that has
+  // IPv6 and takes multicast, and reports it to the switches, with the virtual router's MAC address.
   if (nla_put_string(m, IFLA_IFNAME, name.c_str()) < 0 || nla_put_u32(m, IFLA_LINK, parent.index) < 0 ||
+      nla_put_u32(m, IFLA_MTU, std::min(parent.mtu, kIpv6Mtu - 1)) < 0 ||
       nla_put(m, IFLA_ADDRESS, static_cast<int>(mac.bytes.size()), mac.bytes.data()) < 0) {
     return no_room(what);
   }
   nlattr* const info = nla_nest_start(m, IFLA_LINKINFO);
   if (info == nullptr || nla_put_string(m, IFLA_INFO_KIND, "macvlan") < 0) return no_room(what);
-  nlattr* const data = nla_nest_start(m, IFLA_INFO_DATA);
-  if (data == nullptr || nla_put_u32(m, IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE) < 0) return no_room(what);
-  nla_nest_end(m, data);
   nla_nest_end(m, info);
   if (auto made = requests_.request(*m, what); !made) return made;
   drain();
   const Interface* const fresh = by_name(name);
   if (fresh == nullptr) return Error{ErrorCode::not_found, what + ": was removed at once"};
   const Interface macvlan = *fresh;
-  if (auto kept = keep_link_local_empty(macvlan); !kept) return kept;
-  return set_up(macvlan);
+  if (auto set = set_flag(macvlan, IFF_MULTICAST, false); !set) return set;
+  return set_mtu(macvlan, parent.mtu);
 }
 
-/// Made from the MAC address, its link-local address would be the same on all hosts. The kernel takes this
-/// for interfaces that exist, not for those that are being made.
-Result<void> Interfaces::keep_link_local_empty(const Interface& interface) {
+Result<void> Interfaces::set_vepa(const Interface& macvlan) {
   ifinfomsg header{};
-  header.ifi_index = static_cast<int>(interface.index);
-  const std::string what = fmt::format("interface {}: addr_gen_mode", interface.name);
+  header.ifi_index = static_cast<int>(macvlan.index);
+  const std::string what = fmt::format("interface {}: mode", macvlan.name);
   auto message = message_of(RTM_NEWLINK, 0, header);
   if (!message) return std::move(message).error();
   nl_msg* const m = message->get();
-  nlattr* const families = nla_nest_start(m, IFLA_AF_SPEC);
-  nlattr* const inet6 = families == nullptr ? nullptr : nla_nest_start(m, AF_INET6);
-  if (inet6 == nullptr || nla_put_u8(m, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE) < 0)
-    return no_room(what);
-  nla_nest_end(m, inet6);
-  nla_nest_end(m, families);
-  auto set = requests_.request(*m, what);
-  // A kernel without IPv6 makes no such address in the first place.
-  return set || set.error().code == ErrorCode::system ? Result<void>{} : std::move(set);
+  nlattr* const info = nla_nest_start(m, IFLA_LINKINFO);
+  if (info == nullptr || nla_put_string(m, IFLA_INFO_KIND, "macvlan") < 0) return no_room(what);
+  nlattr* const data = nla_nest_start(m, IFLA_INFO_DATA);
+  if (data == nullptr || nla_put_u32(m, IFLA_MACVLAN_MODE, MACVLAN_MODE_VEPA) < 0) return no_room(what);
+  nla_nest_end(m, data);
+  nla_nest_end(m, info);
+  return requests_.request(*m, what);
 }
 
-Result<void> Interfaces::set_up(const Interface& interface) {
+Result<void> Interfaces::set_mtu(const Interface& interface, std::uint32_t mtu) {
   ifinfomsg header{};
   header.ifi_index = static_cast<int>(interface.index);
-  header.ifi_flags = IFF_UP;
-  header.ifi_change = IFF_UP;
+  const std::string what = fmt::format("interface {}: mtu {}", interface.name, mtu);
+  auto message = message_of(RTM_NEWLINK, 0, header);
+  if (!message) return std::move(message).error();
+  if (nla_put_u32(message->get(), IFLA_MTU, mtu) < 0) return no_room(what);
+  return requests_.request(**message, what);
+}
+
+Result<void> Interfaces::set_flag(const Interface& interface, unsigned flag, bool on) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(interface.index);
+  header.ifi_flags = on ? flag : 0;
+  header.ifi_change = flag;
   auto message = message_of(RTM_NEWLINK, 0, header);
   if (!message) return std::move(message).error();
   return requests_.request(**message, fmt::format("interface {}", interface.name));
+}
+
+Result<void> Interfaces::set_up(const Interface& interface) {
+  return set_flag(interface, IFF_UP, true);
 }
 
 Result<void> Interfaces::remove_link(const Interface& interface) {

@@ -33,6 +33,9 @@ struct Interface {
   friend bool operator==(const Interface&, const Interface&) = default;
 };
 
+/// An interface with less has no IPv6 (RFC 8200 §5).
+constexpr std::uint32_t kIpv6Mtu = 1280;
+
 /// As the kernel counts lifetimes of addresses.
 constexpr std::chrono::seconds kForever{0xffffffff};
 
@@ -89,8 +92,11 @@ class Interfaces {
                                  std::chrono::seconds lifetime = kForever);
   /// Takes it away, whatever its prefix lengths. One that is gone already is no error.
   base::Result<void> remove_address(const Interface& interface, const base::IpAddress& address);
-  /// Makes a macvlan in private mode with `mac` on `parent` and brings it up.
+  /// Makes a macvlan with `mac` on `parent`; it is down, and has joined no multicast group.
   base::Result<void> add_macvlan(const std::string& name, const Interface& parent, base::Mac mac);
+  /// In VEPA mode the kernel gives frames from the network with the macvlan's own MAC address, as another
+  /// router's have, to the parent and to all other macvlans; in private mode to that macvlan alone.
+  base::Result<void> set_vepa(const Interface& macvlan);
   base::Result<void> set_up(const Interface& interface);
   base::Result<void> remove_link(const Interface& interface);
 
@@ -105,7 +111,8 @@ class Interfaces {
     std::map<std::uint32_t, Addresses> addresses;
   };
   Interfaces(base::EventLoop& loop, base::NetlinkSocket requests, EventCallback on_event);
-  base::Result<void> keep_link_local_empty(const Interface& interface);
+  base::Result<void> set_mtu(const Interface& interface, std::uint32_t mtu);
+  base::Result<void> set_flag(const Interface& interface, unsigned flag, bool on);
   [[nodiscard]] bool route_is_anothers(std::uint32_t index, const base::Prefix& address,
                                        std::chrono::seconds lifetime) const noexcept;
   base::Result<Table> dump();

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/address.h"
@@ -19,7 +21,12 @@ namespace sluice::vrrp {
                                                                 std::vector<config::VrrpAddress> addresses);
 
 /// Sees to it that the macvlan is there, up, and on `parent` as it is now. True: it was made just now.
+/// `configured`: index of the macvlan whose settings have been made; 0: they are to be made (again).
 base::Result<bool> ensure_macvlan(Interfaces& interfaces, const config::VrrpInstance& instance,
-                                  const Interface& parent);
+                                  const Interface& parent, std::uint32_t& configured);
+
+/// By net.ipv4.conf.all.rp_filter the kernel drops packets to the macvlan's IPv4 addresses whose way back is
+/// by another interface, as its parent.
+[[nodiscard]] bool drops_what_comes_back_elsewhere(const std::string& macvlan);
 
 }  // namespace sluice::vrrp

@@ -354,6 +354,33 @@ TEST_F(KernelSideTest, WithItsOwnMacAddressAnInstanceStandsOnAMacvlan) {
   run("! ip link show vrrp.61 2>/dev/null");
 }
 
+TEST_F(KernelSideTest, WithItsOwnMacAddressTheInterfacesLinkLocalAddressStaysItsOwn) {
+  run("ip address add fe80::1/64 dev lan nodad");
+  config::VrrpInstance wanted = six();
+  wanted.use_vmac = true;
+  wanted.vmac_interface = "vrrp6.61";
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  EXPECT_EQ(known_[kA].footing->source, test::ip("fe80::1"));
+  EXPECT_FALSE(there("fe80::1", "vrrp6.61"));
+  judge(a_, true);
+  EXPECT_TRUE(until([] { return there("2001:db8::10", "vrrp6.61"); }));
+}
+
+TEST_F(KernelSideTest, SaysThatTheReversePathFilterKeepsTrafficFromTheMacvlan) {
+  run("echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter");
+  config::VrrpInstance wanted = a();
+  wanted.use_vmac = true;
+  wanted.vmac_interface = "vrrp.61";
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  EXPECT_TRUE(until([&] {
+    return said(
+        "(A) net.ipv4.conf.all.rp_filter is 1: the kernel drops packets to addresses of vrrp.61, unless "
+        "it has a route back by it; 2 lets them pass");
+  }));
+}
+
 TEST_F(KernelSideTest, JoinsItsGroupAgainWhenIPv6IsBack) {
   run("ip address add fe80::1/64 dev lan nodad");
   work({six()});

@@ -107,20 +107,14 @@ TEST(Roster, AnotherRouterUnderTheSameNameIsANewOne) {
   EXPECT_NE(roster.find("a")->id, id);
 }
 
-TEST(Roster, ListensWhereTheKernelDeliversAdverts) {
+TEST(Roster, ListensOnTheInterfaceItselfAlsoWithItsOwnMacAddress) {
   Roster roster;
   auto own = instance("a", 1);
   own.use_vmac = true;
   own.vmac_interface = "vrrp.1";
-  auto unicast = instance("b", 2);
-  unicast.use_vmac = true;
-  unicast.vmac_interface = "vrrp.2";
-  unicast.unicast_peer = {*base::IpAddress::parse("192.0.2.3")};
-  ASSERT_TRUE(roster.replace({own, unicast}));
-  const auto plan = roster.replace({own, unicast});
-  const auto& listeners = plan->to_kernel.listeners;
-  EXPECT_EQ(listeners.at(roster.find("a")->listener).interface, "vrrp.1");
-  EXPECT_EQ(listeners.at(roster.find("b")->listener).interface, "lan");
+  const auto plan = roster.replace({own});
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->to_kernel.listeners.at(roster.find("a")->listener).interface, "lan");
 }
 
 TEST(Roster, DismissesWhatIsGone) {
