@@ -112,7 +112,8 @@ void KernelSide::on(KernelWork& message) {
     const auto& excluded = instance.work.config.addresses_excluded;
     addresses.insert(addresses.end(), excluded.begin(), excluded.end());
     keeper_->set(instance.work.id, instance.work.config.name,
-                 placed_addresses(instance.work.config, std::move(addresses)));
+                 placed_addresses(instance.work.config, std::move(addresses)),
+                 instance.work.config.priority == kPriorityOwner);
   }
   std::erase_if(instances_, [&](const auto& entry) {
     if (kept.contains(entry.first)) return false;
@@ -403,14 +404,22 @@ std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& inst
 }
 
 /// The configured one, if the host has it; else the one in use, as long as it is there; else the interface's
-/// first of the family (IPv6: link-local, RFC 9568 §5.1.2.1) that does not come and go with an instance.
+/// first of the family (IPv6: link-local, RFC 9568 §5.1.2.1) that does not come and go with an instance: a
+/// virtual one only if the instance is its owner, and the host has it anyway.
 std::optional<base::IpAddress> KernelSide::choose_source(const Instance& instance,
                                                          const Interface& interface) const {
   const config::VrrpInstance& wanted = instance.work.config;
   if (wanted.source) return interfaces_->has(*wanted.source) ? wanted.source : std::nullopt;
   const auto& addresses = interfaces_->addresses(interface.index);
+  const auto own = [&](const base::IpAddress& address) {
+    const auto same = [&](const config::VrrpAddress& a) { return a.prefix.address == address; };
+    return wanted.priority == kPriorityOwner && keeper_->given_by_others(interface.index, address) &&
+           (std::ranges::any_of(wanted.addresses, same) ||
+            std::ranges::any_of(wanted.addresses_excluded, same));
+  };
   const auto fit = [&](const base::IpAddress& address, const InterfaceAddress& details) {
-    if (address.family() != wanted.family || !details.usable() || keeper_->knows(address)) return false;
+    if (address.family() != wanted.family || !details.usable()) return false;
+    if (keeper_->knows(address) && !own(address)) return false;
     return address.is_v4() || address.v6().is_link_local();
   };
   if (instance.source) {

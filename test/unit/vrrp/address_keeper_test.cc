@@ -276,6 +276,32 @@ TEST_F(AddressKeeperTest, LeavesAnAddressThatWasThereWithItsPrefixLength) {
   EXPECT_EQ(interfaces_->addresses(link("lan").index).at(test::ip(kVip)).prefix_length, 28);
 }
 
+TEST_F(AddressKeeperTest, NeverTakesAnOwnerTheHostsOwnAddressAway) {
+  run("ip address add 192.0.2.10/24 dev lan");
+  keeper_->set(kA, "A", {vip(), vip("lan", "192.0.2.11/24")}, true);
+  keeper_->hold(kA, true);
+  EXPECT_EQ(settle().size(), 1U);
+  keeper_->hold(kA, false);
+  (void)settle();
+  EXPECT_TRUE(has("lan", kVip));
+  EXPECT_FALSE(has("lan", "192.0.2.11")) << "that one was ours";
+  EXPECT_TRUE(keeper_->settled());
+  keeper_->hold(kA, true);
+  keeper_->set(kA, "A", {vip("lan", "192.0.2.10/28")}, true);  // a reload
+  (void)settle();
+  EXPECT_EQ(interfaces_->addresses(link("lan").index).at(test::ip(kVip)).prefix_length, 24);
+  run("ip link set lan down");
+  run("ip link set lan name wan up");
+  (void)settle();
+  EXPECT_TRUE(has("wan", kVip));
+  run("ip link set wan down");
+  run("ip link set wan name lan up");
+  keeper_->forget(kA);
+  (void)settle();
+  EXPECT_TRUE(has("lan", kVip));
+  EXPECT_FALSE(keeper_->knows(test::ip(kVip)));
+}
+
 TEST_F(AddressKeeperTest, AddsNothingForWhoseFootingIsBad) {
   set(kA, {vip()});
   keeper_->hold(kA, true);

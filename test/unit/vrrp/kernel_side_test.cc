@@ -216,6 +216,33 @@ TEST_F(KernelSideTest, WaitsForTheSourceAddressThatIsConfigured) {
   EXPECT_EQ(known_[kA].senders, 2);
 }
 
+/// Of priority 255: its address is the host's own.
+TEST_F(KernelSideTest, AnOwnerSpeaksFromItsAddressAndLeavesItToTheHost) {
+  config::VrrpInstance wanted = instance("A", "lan", "192.0.2.1/24");
+  for (const auto& source : {std::optional<base::IpAddress>{}, std::optional(test::ip("192.0.2.1"))}) {
+    wanted.priority = 255;
+    wanted.source = source;
+    work({wanted});
+    ASSERT_TRUE(sound(kA));
+    EXPECT_EQ(status(kA).source, "192.0.2.1");
+    judge(a_, true);
+    run("ip link set lan down");
+    ASSERT_TRUE(faulty(kA, "interface lan is down"));
+    judge(a_, false);
+    run("ip link set lan up");
+    ASSERT_TRUE(sound(kA)) << "for ever without an address to send from";
+    EXPECT_TRUE(there("192.0.2.1", "lan"));
+  }
+  say(Finish{});
+  ASSERT_TRUE(until([&] { return done_; }));
+  EXPECT_TRUE(there("192.0.2.1", "lan"));
+}
+
+TEST_F(KernelSideTest, WhoIsNoOwnerNeverSpeaksFromAVirtualAddress) {
+  work({instance("A", "lan", "192.0.2.1/24")});
+  EXPECT_TRUE(faulty(kA, "interface lan has no IPv4 address to send from"));
+}
+
 TEST_F(KernelSideTest, WaitsForTheInterfacesOfAllItsAddresses) {
   config::VrrpInstance wanted = a();
   wanted.addresses_excluded = {{prefix("203.0.113.10/24"), "dmz"}};
