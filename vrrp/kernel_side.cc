@@ -477,8 +477,11 @@ void KernelSide::judge(Instance& instance, Time now, std::optional<Time>& next) 
   // main first, so that it knows the reason of what the speaker will say.
   if (changed || !instance.told) to_main_.put(KernelTrouble{instance.work.id, found});
   footing.faulty = found.has_value();
-  footing.link_came_up = !found && instance.trouble &&
-                         (instance.trouble->tracker == "link" || instance.trouble->tracker == "interface");
+  if (found) {
+    instance.link_was_away |= found->tracker == "link" || found->tracker == "interface";
+  } else {
+    footing.link_came_up = std::exchange(instance.link_was_away, false);
+  }
   instance.trouble = std::move(found);
   instance.told = true;
   to_speaker_.put(std::move(footing));

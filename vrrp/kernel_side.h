@@ -52,7 +52,8 @@ class KernelSide {
     bool holds = false;
     Time left_over_until{};  ///< what an earlier process left behind stays so long for the speaker to judge
     std::optional<config::VrrpTrouble> trouble{};
-    bool told = false;  ///< the speaker knows of it
+    bool told = false;           ///< the speaker knows of it
+    bool link_was_away = false;  ///< since it was sound; also if something else was missing afterwards
     std::uint32_t sender_index = 0;
     std::optional<base::IpAddress> source{};  ///< of the sender
     Time sender_retry{}, vmac_retry{};

@@ -173,6 +173,7 @@ TEST_F(KernelSideTest, ASocketThatIsLostWithItsInterfaceIsMadeAnew) {
   EXPECT_EQ(known_[kA].senders, 2);
   EXPECT_NE(known_[kA].footing->index, before);
   EXPECT_EQ(known_[kA].footing->source, test::ip("192.0.2.2"));
+  EXPECT_TRUE(known_[kA].footing->link_came_up) << "though what was missing in the end was an address";
   EXPECT_TRUE(until([&] { return open(kLan); }));
   EXPECT_EQ(known_[kB].senders, 1) << "the other one is none the wiser";
   EXPECT_TRUE(open(kWan));
