@@ -219,6 +219,7 @@ class VirtualRouter {
   Reason claim_ = Reason::master_silent;  ///< what becoming master will be put down to
   Duration master_advert_;
   Parameters parameters_;
+  bool hears_master_ = false;  ///< as a backup that obeys it; master_advert_ is then that master's
   // Timers: none while unset.
   std::optional<Time> advert_timer_{}, master_down_timer_{}, startup_timer_{};
   std::optional<Time>
