@@ -21,6 +21,12 @@ constexpr std::chrono::seconds kRetry{1};
 constexpr int kRounds = 8;
 /// The index of an interface that is gone.
 constexpr std::uint32_t kDead = 0xffffffff;
+/// Bursts by which a settled master repeats itself are no closer than this, and the log tells of one in
+/// kTellPause: a master with a lower priority that does not hear us orders one with each of its adverts.
+constexpr std::chrono::seconds kRepeatPause{1};
+constexpr std::chrono::seconds kTellPause{10};
+/// Lines for the log that wait for main; what comes on top of them is but counted.
+constexpr std::size_t kMostLines = 1'024;
 /// What waits for a full box is tried again after this time.
 constexpr std::chrono::milliseconds kFlush{1};
 
@@ -290,33 +296,52 @@ void KernelSide::read_orders(Time now, std::optional<Time>& next) {
     if (!view.hold) continue;
     const config::VrrpAnnounce& how = instance.work.config.announce;
     std::uint16_t repeat = 0;
-    if (view.full != seen.full) repeat = std::max(repeat, how.repeat);
     if (view.refresh != seen.refresh) repeat = std::max(repeat, how.refresh_repeat);
     if (view.lower_priority != seen.lower_priority)
       repeat = std::max(repeat, how.lower_prio_repeat.value_or(how.repeat));
-    if (repeat != 0) burst(instance, repeat);
+    if (view.full != seen.full) {
+      burst(instance, std::max(repeat, how.repeat));
+    } else if (repeat != 0 && instance.repeat_not_before > now) {
+      instance.seen = seen;  // it stays ordered
+      sooner(next, instance.repeat_not_before);
+    } else if (repeat != 0) {
+      repeat_burst(instance, repeat, now);
+    }
   }
 }
 
-/// All that is there; what is yet to be added is announced when it is.
-void KernelSide::burst(Instance& instance, std::uint16_t repeat) {
+void KernelSide::repeat_burst(Instance& instance, std::uint16_t repeat, Time now) {
+  instance.repeat_not_before = now + kRepeatPause;
+  ++instance.repeats;
+  const bool tell = instance.repeat_told == Time{} || now - instance.repeat_told >= kTellPause;
+  if (tell) instance.repeat_told = now;
+  burst(instance, repeat, tell ? std::exchange(instance.repeats, 0) : 0);
+}
+
+/// All that is there; what is yet to be added is announced when it is. `told`: for so many bursts the log
+/// tells of this one.
+void KernelSide::burst(Instance& instance, std::uint16_t repeat, std::uint64_t told) {
   const config::VrrpInstance& wanted = instance.work.config;
   for (const auto* list : {&wanted.addresses, &wanted.addresses_excluded}) {
     for (const config::VrrpAddress& address : placed_addresses(wanted, *list)) {
       const Interface* interface = interfaces_->by_name(address.interface);
       if (interface == nullptr || !interfaces_->has(interface->index, address.prefix.address)) continue;
-      announce(instance, address.prefix.address, interface->index, repeat);
+      announce(instance, address.prefix.address, interface->index, repeat, told);
     }
   }
 }
 
 void KernelSide::announce(Instance& instance, const base::IpAddress& address, std::uint32_t index,
-                          std::uint16_t repeat) {
+                          std::uint16_t repeat, std::uint64_t told) {
   const config::VrrpInstance& wanted = instance.work.config;
-  const Interface* interface = interfaces_->by_index(index);
-  log_order(instance, fmt::format("({}) Sending/queueing {} on {} for {}", wanted.name,
-                                  address.is_v4() ? "gratuitous ARPs" : "unsolicited Neighbour Adverts",
-                                  interface != nullptr ? interface->name : "?", address.to_string()));
+  if (told != 0) {
+    const Interface* interface = interfaces_->by_index(index);
+    log_order(instance,
+              fmt::format("({}) Sending/queueing {} on {} for {}{}", wanted.name,
+                          address.is_v4() ? "gratuitous ARPs" : "unsolicited Neighbour Adverts",
+                          interface != nullptr ? interface->name : "?", address.to_string(),
+                          told > 1 ? fmt::format(" ({} bursts since the last such line)", told) : ""));
+  }
   announcer_->announce({instance.work.id, address, index, repeat, wanted.announce.interval});
 }
 
@@ -503,11 +528,21 @@ void KernelSide::tell_tracked() {
 }
 
 void KernelSide::log(Level level, std::string line) {
-  to_main_.put(KernelLine{level, std::move(line)});
+  log(KernelLine{level, std::move(line)});
 }
 
 void KernelSide::log_order(const Instance& instance, std::string line) {
-  to_main_.put(KernelLine{Level::info, std::move(line), KernelLine::Order{instance.work.id, instance.holds}});
+  log(KernelLine{Level::info, std::move(line), KernelLine::Order{instance.work.id, instance.holds}});
+}
+
+void KernelSide::log(KernelLine line) {
+  if (to_main_.waiting() >= kMostLines) {
+    ++lines_lost_;
+    return;
+  }
+  if (const std::uint64_t lost = std::exchange(lines_lost_, 0); lost != 0)
+    to_main_.put(KernelLine{Level::warn, fmt::format("{} lines of the kernel side were lost", lost)});
+  to_main_.put(std::move(line));
 }
 
 }  // namespace sluice::vrrp

@@ -60,6 +60,9 @@ class KernelSide {
     std::string vmac_failure;
     std::uint64_t announcements = 0;
     int announce_error = 0;
+    Time repeat_not_before{};   ///< bursts of a settled master, one after another
+    Time repeat_told{};         ///< the last of them that the log tells of
+    std::uint64_t repeats = 0;  ///< since then
   };
   struct Listener {
     ListenerSpec spec;
@@ -86,13 +89,15 @@ class KernelSide {
   [[nodiscard]] std::optional<config::VrrpTrouble> find_trouble(const Instance& instance) const;
   [[nodiscard]] std::optional<base::IpAddress> choose_source(const Instance& instance,
                                                              const Interface& interface) const;
-  void burst(Instance& instance, std::uint16_t repeat);
-  void announce(Instance& instance, const base::IpAddress& address, std::uint32_t index,
-                std::uint16_t repeat);
+  void repeat_burst(Instance& instance, std::uint16_t repeat, Time now);
+  void burst(Instance& instance, std::uint16_t repeat, std::uint64_t told = 1);
+  void announce(Instance& instance, const base::IpAddress& address, std::uint32_t index, std::uint16_t repeat,
+                std::uint64_t told = 1);
   void tell_tracked();
   [[nodiscard]] bool of_interest(const std::string& interface) const;
   void log(base::log::Level level, std::string line);
   void log_order(const Instance& instance, std::string line);
+  void log(KernelLine line);
   void wake_at(std::optional<Time> next);
 
   std::unique_ptr<base::EventLoop> loop_;
@@ -109,6 +114,7 @@ class KernelSide {
   bool has_worked_ = false;         ///< main has said once what there is to do
   bool changed_ = false;            ///< since settle() began
   bool finishing_ = false;
+  std::uint64_t lines_lost_ = 0;  ///< since main last had room for one
   base::EventLoop::TimerId timer_ = base::EventLoop::TimerId::none;
 };
 

@@ -299,6 +299,52 @@ TEST_F(KernelSideTest, PutsBackAnnouncesAndCountsWhatWasDeletedByHand) {
   judge(a_, true);
   ASSERT_TRUE(until([&] { return status(kA).announcements == 2; }));
   run("ip address delete 192.0.2.10/24 dev lan");
+/// A master with a lower priority that does not hear us orders them with each of its adverts.
+TEST_F(KernelSideTest, RepeatedBurstsAreAtMostOneASecondAndOneLineInTenSeconds) {
+  config::VrrpInstance wanted = a();
+  wanted.announce.repeat = 1;
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  ASSERT_TRUE(until([&] { return status(kA).announcements == 1; }));
+  lines_.clear();
+  const auto began = Clock::now();
+  for (int i = 0; i < 100; ++i) {
+    a_->announce(Effect::Burst::lower_priority);
+    orders_.ring();
+    (void)status(kA);
+  }
+  // The first at once, and the last not lost.
+  ASSERT_TRUE(until([&] { return status(kA).announcements >= 3; }));
+  const auto took = static_cast<std::uint64_t>((Clock::now() - began) / 1s);
+  EXPECT_GE(took, 1U);
+  EXPECT_LE(status(kA).announcements, 2 + took);
+  EXPECT_LE(lines_.size(), 1 + took / 10) << lines_.back();
+}
+
+TEST_F(KernelSideTest, LinesThatMainDoesNotReadAreCounted) {
+  config::VrrpInstance wanted = a();
+  wanted.announce.repeat = 1;
+  for (int i = 0; i < 200; ++i)
+    wanted.addresses_excluded.push_back({prefix(("198.18.0." + std::to_string(i) + "/32").c_str()), "lan"});
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  for (int i = 0; i < 50; ++i) {
+    a_->announce(Effect::Burst::full);
+    orders_.ring();
+    pollfd rung{orders_.fd(), POLLIN, 0};
+    while (::poll(&rung, 1, 0) == 1) std::this_thread::yield();  // main reads nothing meanwhile
+  }
+  ASSERT_TRUE(until([&] {
+    a_->announce(Effect::Burst::full);
+    orders_.ring();
+    return std::ranges::any_of(lines_, [](const std::string& line) {
+      return line.ends_with(" lines of the kernel side were lost");
+    });
+  }));
+}
+
   ASSERT_TRUE(until([&] { return status(kA).repaired == 1; }));
   EXPECT_TRUE(there("192.0.2.10", "lan"));
   EXPECT_TRUE(until([&] { return status(kA).announcements == 4; }));
