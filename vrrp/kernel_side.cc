@@ -262,7 +262,7 @@ void KernelSide::settle_once(Time now, std::optional<Time>& next) {
   read_orders(now, next);
   for (auto& [id, instance] : instances_) {
     if (instance.work.config.use_vmac) settle_vmac(instance, now, next);
-    keeper_->withhold(id, find_trouble(instance).has_value());
+    keeper_->withhold(id, find_trouble(instance, now).has_value());
   }
   for (const AddressKeeper::Added& added : keeper_->settle(now, next)) {
     const auto found = instances_.find(added.instance);
@@ -395,7 +395,7 @@ void KernelSide::settle_listener(ListenerId id, Listener& listener, Time now, st
   to_speaker_.put(ListenerSocket{id, listener.spec.family, *std::move(fd)});
 }
 
-std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& instance) const {
+std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& instance, Time now) const {
   const config::VrrpInstance& wanted = instance.work.config;
   std::vector<std::string> names{wanted.interface};
   if (wanted.use_vmac) names.push_back(wanted.vmac_interface);
@@ -413,11 +413,16 @@ std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& inst
   }
   for (const auto* list : {&wanted.addresses, &wanted.addresses_excluded}) {
     for (const config::VrrpAddress& address : *list) {
-      if (interfaces_->by_name(address.interface) != nullptr) continue;
-      return trouble("interface", fmt::format("interface {} of {} does not exist", address.interface,
-                                              address.prefix.to_string()));
+      const Interface* interface = interfaces_->by_name(address.interface);
+      if (interface != nullptr && interface->up && interface->running) continue;
+      const std::string of =
+          fmt::format("interface {} of {} ", address.interface, address.prefix.to_string());
+      if (interface == nullptr) return trouble("interface", of + "does not exist");
+      if (!interface->up) return trouble("interface", of + "is down");
+      return trouble("link", of + "has no link");
     }
   }
+  if (auto refused = keeper_->refused(instance.work.id, now)) return trouble("address", *std::move(refused));
   const auto listener = listeners_.find(instance.work.listener);
   if (listener != listeners_.end() && !listener->second.failure.empty())
     return trouble("socket", listener->second.failure);
@@ -463,7 +468,7 @@ std::optional<base::IpAddress> KernelSide::choose_source(const Instance& instanc
 
 void KernelSide::judge(Instance& instance, Time now, std::optional<Time>& next) {
   const config::VrrpInstance& wanted = instance.work.config;
-  auto found = find_trouble(instance);
+  auto found = find_trouble(instance, now);
   Footing footing;
   footing.id = instance.work.id;
   if (!found) {

@@ -86,7 +86,7 @@ class KernelSide {
   void settle_vmac(Instance& instance, Time now, std::optional<Time>& next);
   void settle_listener(ListenerId id, Listener& listener, Time now, std::optional<Time>& next);
   void judge(Instance& instance, Time now, std::optional<Time>& next);
-  [[nodiscard]] std::optional<config::VrrpTrouble> find_trouble(const Instance& instance) const;
+  [[nodiscard]] std::optional<config::VrrpTrouble> find_trouble(const Instance& instance, Time now) const;
   [[nodiscard]] std::optional<base::IpAddress> choose_source(const Instance& instance,
                                                              const Interface& interface) const;
   void repeat_burst(Instance& instance, std::uint16_t repeat, Time now);

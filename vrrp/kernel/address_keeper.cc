@@ -8,6 +8,10 @@ namespace sluice::vrrp {
 namespace {
 
 constexpr std::chrono::seconds kPause{1};
+/// Failed attempts in a row until the address counts as refused, and for how long.
+constexpr unsigned kMostRefusals = 3;
+constexpr std::chrono::seconds kRefusedFirst{5};
+constexpr std::chrono::seconds kRefusedMost{300};
 
 }  // namespace
 
@@ -17,8 +21,10 @@ void AddressKeeper::set(InstanceId instance, const std::string& name,
   for (auto& [key, place] : places_) place.listed.erase(instance);
   for (const config::VrrpAddress& address : addresses) {
     Place& place = places_[{address.interface, address.prefix.address}];
-    if (place.prefix_length != 0 && place.prefix_length != address.prefix.length)
+    if (place.prefix_length != 0 && place.prefix_length != address.prefix.length) {
       place.outdated_length = place.prefix_length;
+      place.refusals = 0;
+    }
     place.prefix_length = address.prefix.length;
     place.listed.insert(instance);
     place.owned = owner;
@@ -63,6 +69,14 @@ void AddressKeeper::fail(Place& place, const base::Error& error) {
   if (place.failure == error.message) return;
   place.failure = error.message;
   log_(base::log::Level::error, error.message + "; it is tried again each second");
+}
+
+void AddressKeeper::refuse(Place& place, const base::Error& error, Time now) {
+  place.not_before = now + kPause;
+  fail(place, error);
+  if (++place.refusals < kMostRefusals) return;
+  place.refused_for = std::clamp(2 * place.refused_for, kRefusedFirst, kRefusedMost);
+  place.refused_until = now + place.refused_for;
 }
 
 bool AddressKeeper::given_by_others(std::uint32_t index, const base::IpAddress& address) const {
@@ -160,6 +174,8 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
   for (auto& [key, place] : places_) {
     const auto holder = holder_of(place);
     const Interface* const found = interfaces_.by_name(key.first);
+    if (found == nullptr) place.refusals = 0;  // another one, under its name, may take it
+    if (place.refusals >= kMostRefusals && place.refused_until > now) sooner(next, place.refused_until);
     if (!holder || found == nullptr || holders_[*holder].withheld) continue;
     if (!found->up) {  // the kernel itself takes IPv6 addresses away from it; its holder will hear of it
       place.lost = false;
@@ -180,12 +196,13 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
     const auto done = interfaces_.add_address(interface, {key.second, place.prefix_length}, lifetime_);
     if (!done) {
       place.lost = repair;
-      place.not_before = now + kPause;
-      fail(place, done.error());
+      refuse(place, done.error(), now);
       sooner(next, place.not_before);
       continue;
     }
     place.failure.clear();
+    place.refusals = 0;
+    place.refused_for = {};
     place.index = interface.index;
     place.outdated_length.reset();
     place.renew_at = now + renewal_;
@@ -206,6 +223,14 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
 
 bool AddressKeeper::knows(const base::IpAddress& address) const noexcept {
   return std::ranges::any_of(places_, [&](const auto& entry) { return entry.first.second == address; });
+}
+
+std::optional<std::string> AddressKeeper::refused(InstanceId instance, Time now) const {
+  for (const auto& [key, place] : places_) {
+    if (place.refusals >= kMostRefusals && place.refused_until > now && place.listed.contains(instance))
+      return place.failure;
+  }
+  return std::nullopt;
 }
 
 std::vector<std::string> AddressKeeper::missing(InstanceId instance) const {

@@ -331,6 +331,36 @@ TEST_F(AddressKeeperTest, SaysOnceWhatCannotBeAddedAndTriesAgainEachSecond) {
   EXPECT_TRUE(has("lan", "2001:db8::10"));
 }
 
+TEST_F(AddressKeeperTest, WhatTheKernelRefusesAgainAndAgainIsNotItsHoldersForLongerAndLonger) {
+  run("echo 1 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
+  set(kA, {vip(), vip("lan", "2001:db8::10/64")});
+  set(kB, {vip()});
+  keeper_->hold(kA, true);
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    EXPECT_EQ(keeper_->refused(kA, now_), std::nullopt) << attempt;
+    (void)settle();
+    now_ += 1s;
+  }
+  for (const auto pause : {5s, 10s, 20s}) {
+    EXPECT_THAT(keeper_->refused(kA, now_), testing::Optional(HasSubstr("address 2001:db8::10/64 on lan: ")));
+    EXPECT_EQ(keeper_->refused(kB, now_), std::nullopt);
+    keeper_->hold(kA, false);
+    keeper_->withhold(kA, true);
+    (void)settle();
+    EXPECT_EQ(next_, now_ + pause - 1s) << "it is to be looked at again then";
+    now_ += pause - 1s;
+    EXPECT_EQ(keeper_->refused(kA, now_), std::nullopt);
+    keeper_->hold(kA, true);
+    keeper_->withhold(kA, false);
+    (void)settle();
+    now_ += 1s;
+  }
+  now_ += 40s;
+  run("echo 0 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
+  EXPECT_EQ(settle().size(), 1U);
+  EXPECT_EQ(keeper_->refused(kA, now_), std::nullopt);
+}
+
 TEST_F(AddressKeeperTest, TheKernelTakesAwayWhatNobodyRenews) {
   run("ip address add 192.0.2.1/24 dev lan");
   run("ip address add 2001:db8::1/64 dev lan nodad");

@@ -251,6 +251,30 @@ TEST_F(KernelSideTest, WaitsForTheInterfacesOfAllItsAddresses) {
   ASSERT_TRUE(faulty(kA, "interface dmz of 203.0.113.10/24 does not exist"));
   add_pair("dmz", "dmz-far");
   EXPECT_TRUE(sound(kA));
+  run("ip link set dmz-far down");
+  EXPECT_TRUE(faulty(kA, "interface dmz of 203.0.113.10/24 has no link"));
+  run("ip link set dmz down");
+  EXPECT_TRUE(faulty(kA, "interface dmz of 203.0.113.10/24 is down"));
+  run("ip link set dmz up; ip link set dmz-far up");
+  EXPECT_TRUE(sound(kA));
+}
+
+/// So that a peer can have them.
+TEST_F(KernelSideTest, WhoCannotHaveAllItsAddressesIsInFaultUntilItIsWorthAnotherAttempt) {
+  run("echo 1 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
+  config::VrrpInstance wanted = a();
+  wanted.addresses_excluded = {{prefix("2001:db8::10/64"), "lan"}};
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  ASSERT_TRUE(faulty(kA, "address 2001:db8::10/64 on lan: No Access"));
+  EXPECT_EQ(known_[kA].trouble->tracker, "address");
+  judge(a_, false);
+  run("echo 0 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
+  ASSERT_TRUE(sound(kA));
+  EXPECT_FALSE(known_[kA].footing->link_came_up);
+  judge(a_, true);
+  EXPECT_TRUE(until([] { return there("2001:db8::10", "lan"); }));
 }
 
 TEST_F(KernelSideTest, AddsAnnouncesAndRemovesAsItIsOrdered) {
@@ -275,30 +299,6 @@ TEST_F(KernelSideTest, AddsAnnouncesAndRemovesAsItIsOrdered) {
   EXPECT_EQ(status(kA).announcements, 6U) << "there is nothing to announce";
 }
 
-TEST_F(KernelSideTest, AnnouncesIPv6AddressesAsSoonAsTheyAreAdded) {
-  run("ip address add fe80::1/64 dev lan nodad");
-  config::VrrpInstance wanted = instance("A", "lan", "2001:db8::10/64");
-  wanted.family = base::Family::v6;
-  wanted.version = config::VrrpVersion::v3;
-  wanted.announce.repeat = 3;
-  work({wanted});
-  ASSERT_TRUE(sound(kA));
-  EXPECT_EQ(known_[kA].footing->source, test::ip("fe80::1"));
-  for (std::uint64_t time = 1; time <= 10; ++time) {
-    judge(a_, true);
-    ASSERT_TRUE(until([&] { return status(kA).announcements == 3 * time; })) << status(kA).announcements;
-    judge(a_, false);
-    ASSERT_TRUE(until([] { return !there("2001:db8::10", "lan"); }));
-  }
-}
-
-TEST_F(KernelSideTest, PutsBackAnnouncesAndCountsWhatWasDeletedByHand) {
-  config::VrrpInstance wanted = a();
-  wanted.announce.repeat = 2;
-  work({wanted});
-  judge(a_, true);
-  ASSERT_TRUE(until([&] { return status(kA).announcements == 2; }));
-  run("ip address delete 192.0.2.10/24 dev lan");
 /// A master with a lower priority that does not hear us orders them with each of its adverts.
 TEST_F(KernelSideTest, RepeatedBurstsAreAtMostOneASecondAndOneLineInTenSeconds) {
   config::VrrpInstance wanted = a();
@@ -345,6 +345,30 @@ TEST_F(KernelSideTest, LinesThatMainDoesNotReadAreCounted) {
   }));
 }
 
+TEST_F(KernelSideTest, AnnouncesIPv6AddressesAsSoonAsTheyAreAdded) {
+  run("ip address add fe80::1/64 dev lan nodad");
+  config::VrrpInstance wanted = instance("A", "lan", "2001:db8::10/64");
+  wanted.family = base::Family::v6;
+  wanted.version = config::VrrpVersion::v3;
+  wanted.announce.repeat = 3;
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  EXPECT_EQ(known_[kA].footing->source, test::ip("fe80::1"));
+  for (std::uint64_t time = 1; time <= 10; ++time) {
+    judge(a_, true);
+    ASSERT_TRUE(until([&] { return status(kA).announcements == 3 * time; })) << status(kA).announcements;
+    judge(a_, false);
+    ASSERT_TRUE(until([] { return !there("2001:db8::10", "lan"); }));
+  }
+}
+
+TEST_F(KernelSideTest, PutsBackAnnouncesAndCountsWhatWasDeletedByHand) {
+  config::VrrpInstance wanted = a();
+  wanted.announce.repeat = 2;
+  work({wanted});
+  judge(a_, true);
+  ASSERT_TRUE(until([&] { return status(kA).announcements == 2; }));
+  run("ip address delete 192.0.2.10/24 dev lan");
   ASSERT_TRUE(until([&] { return status(kA).repaired == 1; }));
   EXPECT_TRUE(there("192.0.2.10", "lan"));
   EXPECT_TRUE(until([&] { return status(kA).announcements == 4; }));
