@@ -73,7 +73,7 @@ struct VrrpTrackService {
 struct VrrpTrackDataplane {
   bool enabled = true;
   std::int16_t weight = 0;
-  /// Without an answer for so long it is taken for dead. One that ends is noticed at once.
+  /// Without an answer for so long (at least 500 ms) it is taken for dead. One that ends is noticed at once.
   std::chrono::milliseconds timeout{3'000};
   friend bool operator==(const VrrpTrackDataplane&, const VrrpTrackDataplane&) = default;
 };
