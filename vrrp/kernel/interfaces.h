@@ -105,8 +105,8 @@ class Interfaces {
   };
   Interfaces(base::EventLoop& loop, base::NetlinkSocket requests, EventCallback on_event);
   base::Result<void> keep_link_local_empty(const Interface& interface);
-  [[nodiscard]] bool route_is_anothers(std::uint32_t index, const base::Prefix& address,
-                                       std::chrono::seconds lifetime) const noexcept;
+  [[nodiscard]] bool route_outlives(std::uint32_t index, const base::Prefix& network,
+                                    std::chrono::seconds lifetime);
   base::Result<Table> dump();
   void resync();
   void apply(const nlmsghdr& message);

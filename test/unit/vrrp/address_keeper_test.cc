@@ -374,6 +374,32 @@ TEST_F(AddressKeeperTest, TheKernelTakesAwayWhatNobodyRenews) {
   run("ip -6 route show dev lan | grep 2001:db8::/64 | grep -vq expires");
 }
 
+/// Of an address without a network of its own (DHCPv6), and of a router's advertisement.
+TEST_F(AddressKeeperTest, DoesNotShortenTheRouteOfOthers) {
+  run("ip address add 2001:db8::1/128 dev lan nodad");
+  run("ip -6 route add 2001:db8::/64 dev lan proto ra metric 256 expires 1000");
+  set(kA, {vip("lan", "2001:db8::10/64")});
+  keeper_->hold(kA, true);
+  for (int i = 0; i < 3; ++i) {
+    (void)settle();
+    run("ip -6 route show dev lan | grep '2001:db8::/64' | grep -Eq 'expires (9[0-9][0-9]|1000)sec'");
+    now_ += AddressKeeper::kLifetime / 3;
+  }
+}
+
+TEST_F(AddressKeeperTest, GivesItselfARouteWhenThatOfOthersIsGone) {
+  run("ip address add 2001:db8::1/64 dev lan nodad");
+  set(kA, {vip("lan", "2001:db8::10/64")});
+  keeper_->hold(kA, true);
+  (void)settle();
+  run("ip -6 route show dev lan | grep 2001:db8::/64 | grep -vq expires");
+  run("ip address delete 2001:db8::1/64 dev lan");
+  run("ip -6 route flush 2001:db8::/64 dev lan");
+  now_ += AddressKeeper::kLifetime / 3;
+  (void)settle();
+  run("ip -6 route show dev lan | grep -q 2001:db8::/64");
+}
+
 TEST_F(AddressKeeperTest, RenewsWhatItHoldsAndWhatAKilledOneHasLeft) {
   start(1s);
   set(kA, {vip(), vip("lan", "2001:db8::10/64")});
