@@ -82,8 +82,7 @@ struct VrrpTrackDataplane {
 struct VrrpNotify {
   std::vector<std::string> master, backup, fault, stop;
   std::vector<std::string> master_rx_lower_pri;  ///< a master has heard a lower priority
-  std::vector<std::string>
-      any;  ///< `notify`: gets INSTANCE|GROUP, name, state and priority as further arguments
+  std::vector<std::string> any;  ///< `notify`: gets INSTANCE, name, state and priority as further arguments
   friend bool operator==(const VrrpNotify&, const VrrpNotify&) = default;
 };
 
