@@ -14,6 +14,7 @@
 #include <valijson/schema_parser.hpp>
 #include <valijson/validator.hpp>
 
+#include "config/keepalived_words.h"
 #include "config/source_map.h"
 #include "config/suggest.h"
 
@@ -178,9 +179,9 @@ class Explainer {
       if (properties.isMember(name)) {
         explain(properties[name], *member, inner);
       } else {
-        refuse({.path = inner,
-                .text = "unknown key " + in_quotes(name) + did_you_mean(name, known),
-                .about_key = true});
+        std::string hint = keepalived_hint(name, known);
+        if (hint.empty()) hint = did_you_mean(name, known);
+        refuse({.path = inner, .text = "unknown key " + in_quotes(name) + hint, .about_key = true});
       }
     }
     for (const Json::Value& required : schema["required"]) {

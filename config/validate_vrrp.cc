@@ -26,9 +26,10 @@ constexpr std::uint8_t kOwner = 255;
 constexpr std::size_t kMostAddresses = 255;  // the count of an advert is one byte
 /// IPv6 header, VRRP header and these many addresses fill 1,500 bytes: adverts are not to be fragmented.
 constexpr std::size_t kMostAddressesV6 = (1'500 - 40 - 8) / 16;
-constexpr std::size_t kPasswordBytes = 8;    // RFC 2338 §5.3.6.2
-constexpr Milliseconds kLongestV3{40'950};   // Max Advertise Interval has 12 bits
-constexpr Milliseconds kLongestV2{255'000};  // Adver Int has 8
+constexpr std::size_t kPasswordBytes = 8;      // RFC 2338 §5.3.6.2
+constexpr Milliseconds kLongestV3{40'950};     // Max Advertise Interval has 12 bits
+constexpr Milliseconds kLongestV2{255'000};    // Adver Int has 8
+constexpr Milliseconds kShortestTimeout{500};  // of track_dataplane
 constexpr Milliseconds kLongestDelay{1'000'000};
 
 std::string_view family_name(Family family) {
@@ -90,6 +91,7 @@ class VrrpRules {
     const std::string path = path_of(index);
     check_identity(index, instance, path);
     check_interface(instance.interface, path + "/interface");
+    check_port(instance, path);
     check_version(instance, path);
     check_interval(instance, path);
     check_preemption(instance, path);
@@ -105,9 +107,23 @@ class VrrpRules {
       refuse(path, std::move(fault), std::move(depends));
   }
 
+  /// An instance speaks on an interface of the kernel; the packets of a port's own NIC are sluice's.
+  void check_port(const VrrpInstance& instance, const std::string& path) {
+    for (std::size_t i = 0; i < config_.ports.size(); ++i) {
+      const Port& port = config_.ports[i];
+      if (port.kind != DeviceKind::af_packet || port.argument != instance.interface) continue;
+      refuse(path + "/interface",
+             in_quotes(instance.interface) + " is port " + in_quotes(port.name) +
+                 "'s own NIC: VRRP speaks on its twin" +
+                 (port.twin ? ", " + in_quotes(port.twin_name) : ", which the port must have for that"),
+             {pointer("/ports", i) + "/device"});
+    }
+  }
+
   void check_identity(std::size_t index, const VrrpInstance& instance, const std::string& path) {
     if (const auto [first, is_new] = names_.emplace(instance.name, path); !is_new) {
-      refuse(path + "/name", in_quotes(instance.name) + " is the name of another instance already",
+      refuse(path + "/name",
+             in_quotes(instance.name) + " is the name of another instance already: give it one of its own",
              {first->second + "/name"});
     }
     const auto key =
@@ -117,7 +133,8 @@ class VrrpRules {
       refuse(path + "/virtual_router_id",
              std::to_string(instance.virtual_router_id) + " is that of " +
                  titled(config_.vrrp[first->second]) + " on " + instance.interface + " over " +
-                 std::string(family_name(instance.family)) + " already",
+                 std::string(family_name(instance.family)) +
+                 " already: give this one another number, the same on all its hosts",
              {path + "/interface", path + "/addresses/0", other + "/interface", other + "/virtual_router_id",
               other + "/addresses/0"});
     }
@@ -230,7 +247,8 @@ class VrrpRules {
     const bool own = first->second.instance == &instance;
     refuse(where,
            ip.to_string() +
-               (own ? " is given twice" : " moves with " + titled(*first->second.instance) + " already"),
+               (own ? " is given twice"
+                    : " moves with " + titled(*first->second.instance) + " already: leave it to one of them"),
            {first->second.path});
   }
 
@@ -323,6 +341,12 @@ class VrrpRules {
 
   void check_trackers(const VrrpInstance& instance, const std::string& path) {
     check_weight(instance, instance.track_dataplane.weight, path + "/track_dataplane/weight", path);
+    if (instance.track_dataplane.timeout < kShortestTimeout) {
+      refuse(path + "/track_dataplane/timeout",
+             in_quotes(duration_text(instance.track_dataplane.timeout)) + " is shorter than " +
+                 in_quotes(duration_text(kShortestTimeout)) +
+                 ": the data plane is asked each 200 ms, and a busy host may answer late");
+    }
     check_tracked_interfaces(instance, path);
     std::map<std::string_view, std::string> scripts;
     for (std::size_t i = 0; i < instance.track_script.size(); ++i) {

@@ -73,7 +73,7 @@ struct VrrpTrackService {
 struct VrrpTrackDataplane {
   bool enabled = true;
   std::int16_t weight = 0;
-  /// Without an answer for so long it is taken for dead. One that ends is noticed at once.
+  /// Without an answer for so long (at least 500 ms) it is taken for dead. One that ends is noticed at once.
   std::chrono::milliseconds timeout{3'000};
   friend bool operator==(const VrrpTrackDataplane&, const VrrpTrackDataplane&) = default;
 };
@@ -82,8 +82,7 @@ struct VrrpTrackDataplane {
 struct VrrpNotify {
   std::vector<std::string> master, backup, fault, stop;
   std::vector<std::string> master_rx_lower_pri;  ///< a master has heard a lower priority
-  std::vector<std::string>
-      any;  ///< `notify`: gets INSTANCE|GROUP, name, state and priority as further arguments
+  std::vector<std::string> any;  ///< `notify`: gets INSTANCE, name, state and priority as further arguments
   friend bool operator==(const VrrpNotify&, const VrrpNotify&) = default;
 };
 

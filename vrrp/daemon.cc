@@ -44,11 +44,12 @@ constexpr milliseconds kFlush{1};
 /// A line of the kernel side does not wait longer than this for the speaker's.
 constexpr milliseconds kLinesWithin{100};
 
-/// SIGTERM, SIGINT and SIGHUP as a descriptor; blocked in every thread that is made afterwards.
+/// The signals that mean something to a daemon, as a descriptor; blocked in every thread that is made
+/// afterwards.
 base::Result<base::Fd> signals() {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&set, signal);
   if (const int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); error != 0) {
     return base::system_error("cannot block SIGTERM", error);
   }
@@ -209,6 +210,11 @@ void Daemon::on_signal() {
     }
     return;
   }
+  if (info.ssi_signo == SIGUSR1 || info.ssi_signo == SIGUSR2) {  // keepalived would write its data to a file
+    base::log::info("SIG{} ignored: `sluice show vrrp` tells what there is to know",
+                    ::sigabbrev_np(static_cast<int>(info.ssi_signo)));
+    return;
+  }
   if (std::exchange(stopping_, true)) return;
   put(ToSpeaker{StopAll{}});
   loop_.after(kStopWithin, [this] {
@@ -255,8 +261,9 @@ base::Result<std::string> Daemon::order(const std::string& name, bool yield) {
   put(roster_.yield(*member, yield));
   count_troubles(*member);
   base::log::info("({}) {} by an operator", name, yield ? "yielded" : "resumed");
-  std::string done = yield ? fmt::format("{}: gives its addresses away, until it is resumed", name)
-                           : fmt::format("{}: takes part again", name);
+  std::string done =
+      yield ? fmt::format("{}: gives its addresses away, until it is resumed, or this host reboots", name)
+            : fmt::format("{}: takes part again", name);
   const auto kept = yielded_file_.write(roster_.yielded());
   if (kept) return done;
   base::log::error("({}) a restart of sluice-vrrp will not know that: {}", name, kept.error().message);

@@ -24,6 +24,12 @@ constexpr std::chrono::seconds kRetry{1};
 constexpr int kRounds = 8;
 /// The index of an interface that is gone.
 constexpr std::uint32_t kDead = 0xffffffff;
+/// Bursts by which a settled master repeats itself are no closer than this, and the log tells of one in
+/// kTellPause: a master with a lower priority that does not hear us orders one with each of its adverts.
+constexpr std::chrono::seconds kRepeatPause{1};
+constexpr std::chrono::seconds kTellPause{10};
+/// Lines for the log that wait for main; what comes on top of them is but counted.
+constexpr std::size_t kMostLines = 1'024;
 /// What waits for a full box is tried again after this time.
 constexpr std::chrono::milliseconds kFlush{1};
 
@@ -116,7 +122,8 @@ void KernelSide::on(KernelWork& message) {
     const auto& excluded = instance.work.config.addresses_excluded;
     addresses.insert(addresses.end(), excluded.begin(), excluded.end());
     keeper_->set(instance.work.id, instance.work.config.name,
-                 placed_addresses(instance.work.config, std::move(addresses)));
+                 placed_addresses(instance.work.config, std::move(addresses)),
+                 instance.work.config.priority == kPriorityOwner);
   }
   std::erase_if(instances_, [&](const auto& entry) {
     if (kept.contains(entry.first)) return false;
@@ -279,7 +286,7 @@ void KernelSide::settle_once(Time now, std::optional<Time>& next) {
   read_orders(now, next);
   for (auto& [id, instance] : instances_) {
     if (instance.work.config.use_vmac) settle_vmac(instance, now, next);
-    keeper_->withhold(id, find_trouble(instance).has_value());
+    keeper_->withhold(id, find_trouble(instance, now).has_value());
   }
   for (const AddressKeeper::Added& added : keeper_->settle(now, next)) {
     const auto found = instances_.find(added.instance);
@@ -314,34 +321,52 @@ void KernelSide::read_orders(Time now, std::optional<Time>& next) {
     if (!view.hold) continue;
     const config::VrrpAnnounce& how = instance.work.config.announce;
     std::uint16_t repeat = 0;
-    if (view.full != seen.full) repeat = std::max(repeat, how.repeat);
     if (view.refresh != seen.refresh) repeat = std::max(repeat, how.refresh_repeat);
-    if (new_mac) repeat = std::max(repeat, how.repeat);
     if (view.lower_priority != seen.lower_priority)
       repeat = std::max(repeat, how.lower_prio_repeat.value_or(how.repeat));
-    if (repeat != 0) burst(instance, repeat);
+    if (view.full != seen.full || new_mac) {
+      burst(instance, std::max(repeat, how.repeat));
+    } else if (repeat != 0 && instance.repeat_not_before > now) {
+      instance.seen = seen;  // it stays ordered
+      sooner(next, instance.repeat_not_before);
+    } else if (repeat != 0) {
+      repeat_burst(instance, repeat, now);
+    }
   }
 }
 
-/// All that is there; what is yet to be added is announced when it is.
-void KernelSide::burst(Instance& instance, std::uint16_t repeat) {
+void KernelSide::repeat_burst(Instance& instance, std::uint16_t repeat, Time now) {
+  instance.repeat_not_before = now + kRepeatPause;
+  ++instance.repeats;
+  const bool tell = instance.repeat_told == Time{} || now - instance.repeat_told >= kTellPause;
+  if (tell) instance.repeat_told = now;
+  burst(instance, repeat, tell ? std::exchange(instance.repeats, 0) : 0);
+}
+
+/// All that is there; what is yet to be added is announced when it is. `told`: for so many bursts the log
+/// tells of this one.
+void KernelSide::burst(Instance& instance, std::uint16_t repeat, std::uint64_t told) {
   const config::VrrpInstance& wanted = instance.work.config;
   for (const auto* list : {&wanted.addresses, &wanted.addresses_excluded}) {
     for (const config::VrrpAddress& address : placed_addresses(wanted, *list)) {
       const Interface* interface = interfaces_->by_name(address.interface);
       if (interface == nullptr || !interfaces_->has(interface->index, address.prefix.address)) continue;
-      announce(instance, address.prefix.address, interface->index, repeat);
+      announce(instance, address.prefix.address, interface->index, repeat, told);
     }
   }
 }
 
 void KernelSide::announce(Instance& instance, const base::IpAddress& address, std::uint32_t index,
-                          std::uint16_t repeat) {
+                          std::uint16_t repeat, std::uint64_t told) {
   const config::VrrpInstance& wanted = instance.work.config;
-  const Interface* interface = interfaces_->by_index(index);
-  log_order(instance, fmt::format("({}) Sending/queueing {} on {} for {}", wanted.name,
-                                  address.is_v4() ? "gratuitous ARPs" : "unsolicited Neighbour Adverts",
-                                  interface != nullptr ? interface->name : "?", address.to_string()));
+  if (told != 0) {
+    const Interface* interface = interfaces_->by_index(index);
+    log_order(instance,
+              fmt::format("({}) Sending/queueing {} on {} for {}{}", wanted.name,
+                          address.is_v4() ? "gratuitous ARPs" : "unsolicited Neighbour Adverts",
+                          interface != nullptr ? interface->name : "?", address.to_string(),
+                          told > 1 ? fmt::format(" ({} bursts since the last such line)", told) : ""));
+  }
   announcer_->announce({instance.work.id, address, index, repeat, wanted.announce.interval});
 }
 
@@ -415,7 +440,7 @@ void KernelSide::fail(Listener& listener, const base::Error& error, Time now) {
   if (std::exchange(listener.failure, error.message) != error.message) log(Level::error, error.message);
 }
 
-std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& instance) const {
+std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& instance, Time now) const {
   const config::VrrpInstance& wanted = instance.work.config;
   std::vector<std::string> names{wanted.interface};
   if (wanted.use_vmac) names.push_back(wanted.vmac_interface);
@@ -431,11 +456,16 @@ std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& inst
   }
   for (const auto* list : {&wanted.addresses, &wanted.addresses_excluded}) {
     for (const config::VrrpAddress& address : *list) {
-      if (interfaces_->by_name(address.interface) != nullptr) continue;
-      return trouble("interface", fmt::format("interface {} of {} does not exist", address.interface,
-                                              address.prefix.to_string()));
+      const Interface* interface = interfaces_->by_name(address.interface);
+      if (interface != nullptr && interface->up && interface->running) continue;
+      const std::string of =
+          fmt::format("interface {} of {} ", address.interface, address.prefix.to_string());
+      if (interface == nullptr) return trouble("interface", of + "does not exist");
+      if (!interface->up) return trouble("interface", of + "is down");
+      return trouble("link", of + "has no link");
     }
   }
+  if (auto refused = keeper_->refused(instance.work.id, now)) return trouble("address", *std::move(refused));
   const auto listener = listeners_.find(instance.work.listener);
   if (listener != listeners_.end() && !listener->second.failure.empty())
     return trouble("socket", listener->second.failure);
@@ -447,14 +477,22 @@ std::optional<config::VrrpTrouble> KernelSide::find_trouble(const Instance& inst
 }
 
 /// The configured one, if the host has it; else the one in use, as long as it is there; else the interface's
-/// first of the family (IPv6: link-local, RFC 9568 §5.1.2.1) that does not come and go with an instance.
+/// first of the family (IPv6: link-local, RFC 9568 §5.1.2.1) that does not come and go with an instance: a
+/// virtual one only if the instance is its owner, and the host has it anyway.
 std::optional<base::IpAddress> KernelSide::choose_source(const Instance& instance,
                                                          const Interface& interface) const {
   const config::VrrpInstance& wanted = instance.work.config;
   if (wanted.source) return interfaces_->has(*wanted.source) ? wanted.source : std::nullopt;
   const auto& addresses = interfaces_->addresses(interface.index);
+  const auto own = [&](const base::IpAddress& address) {
+    const auto same = [&](const config::VrrpAddress& a) { return a.prefix.address == address; };
+    return wanted.priority == kPriorityOwner && keeper_->given_by_others(interface.index, address) &&
+           (std::ranges::any_of(wanted.addresses, same) ||
+            std::ranges::any_of(wanted.addresses_excluded, same));
+  };
   const auto fit = [&](const base::IpAddress& address, const InterfaceAddress& details) {
-    if (address.family() != wanted.family || !details.usable() || keeper_->knows(address)) return false;
+    if (address.family() != wanted.family || !details.usable()) return false;
+    if (keeper_->knows(address) && !own(address)) return false;
     return address.is_v4() || address.v6().is_link_local();
   };
   if (instance.source) {
@@ -473,7 +511,7 @@ std::optional<base::IpAddress> KernelSide::choose_source(const Instance& instanc
 
 void KernelSide::judge(Instance& instance, Time now, std::optional<Time>& next) {
   const config::VrrpInstance& wanted = instance.work.config;
-  auto found = find_trouble(instance);
+  auto found = find_trouble(instance, now);
   Footing footing;
   footing.id = instance.work.id;
   if (!found) {
@@ -505,8 +543,11 @@ void KernelSide::judge(Instance& instance, Time now, std::optional<Time>& next) 
   // main first, so that it knows the reason of what the speaker will say.
   if (changed || !instance.told) to_main_.put(KernelTrouble{instance.work.id, found});
   footing.faulty = found.has_value();
-  footing.link_came_up = !found && instance.trouble &&
-                         (instance.trouble->tracker == "link" || instance.trouble->tracker == "interface");
+  if (found) {
+    instance.link_was_away |= found->tracker == "link" || found->tracker == "interface";
+  } else {
+    footing.link_came_up = std::exchange(instance.link_was_away, false);
+  }
   instance.trouble = std::move(found);
   instance.told = true;
   to_speaker_.put(std::move(footing));
@@ -528,11 +569,21 @@ void KernelSide::tell_tracked() {
 }
 
 void KernelSide::log(Level level, std::string line) {
-  to_main_.put(KernelLine{level, std::move(line)});
+  log(KernelLine{level, std::move(line)});
 }
 
 void KernelSide::log_order(const Instance& instance, std::string line) {
-  to_main_.put(KernelLine{Level::info, std::move(line), KernelLine::Order{instance.work.id, instance.holds}});
+  log(KernelLine{Level::info, std::move(line), KernelLine::Order{instance.work.id, instance.holds}});
+}
+
+void KernelSide::log(KernelLine line) {
+  if (to_main_.waiting() >= kMostLines) {
+    ++lines_lost_;
+    return;
+  }
+  if (const std::uint64_t lost = std::exchange(lines_lost_, 0); lost != 0)
+    to_main_.put(KernelLine{Level::warn, fmt::format("{} lines of the kernel side were lost", lost)});
+  to_main_.put(std::move(line));
 }
 
 }  // namespace sluice::vrrp

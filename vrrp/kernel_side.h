@@ -53,7 +53,8 @@ class KernelSide {
     bool holds = false;
     Time left_over_until{};  ///< what an earlier process left behind stays so long for the speaker to judge
     std::optional<config::VrrpTrouble> trouble{};
-    bool told = false;     ///< the speaker knows of it
+    bool told = false;           ///< the speaker knows of it
+    bool link_was_away = false;  ///< since it was sound; also if something else was missing afterwards
     bool new_mac = false;  ///< an interface of its addresses has another MAC address since the last look
     std::uint32_t sender_index = 0;
     std::optional<base::IpAddress> source{};  ///< of the sender
@@ -62,6 +63,9 @@ class KernelSide {
     std::string vmac_failure;
     std::uint64_t announcements = 0, announce_errors = 0;
     std::map<std::string, int> announce_error{};  ///< by interface: of the last announcement
+    Time repeat_not_before{};   ///< bursts of a settled master, one after another
+    Time repeat_told{};         ///< the last of them that the log tells of
+    std::uint64_t repeats = 0;  ///< since then
   };
   struct Listener {
     ListenerSpec spec;
@@ -88,17 +92,19 @@ class KernelSide {
   void settle_listener(ListenerId id, Listener& listener, Time now, std::optional<Time>& next);
   void fail(Listener& listener, const base::Error& error, Time now);
   void judge(Instance& instance, Time now, std::optional<Time>& next);
-  [[nodiscard]] std::optional<config::VrrpTrouble> find_trouble(const Instance& instance) const;
+  [[nodiscard]] std::optional<config::VrrpTrouble> find_trouble(const Instance& instance, Time now) const;
   [[nodiscard]] std::optional<base::IpAddress> choose_source(const Instance& instance,
                                                              const Interface& interface) const;
   static bool places_on(const Instance& instance, const std::string& interface);
-  void burst(Instance& instance, std::uint16_t repeat);
-  void announce(Instance& instance, const base::IpAddress& address, std::uint32_t index,
-                std::uint16_t repeat);
+  void repeat_burst(Instance& instance, std::uint16_t repeat, Time now);
+  void burst(Instance& instance, std::uint16_t repeat, std::uint64_t told = 1);
+  void announce(Instance& instance, const base::IpAddress& address, std::uint32_t index, std::uint16_t repeat,
+                std::uint64_t told = 1);
   void tell_tracked();
   [[nodiscard]] bool of_interest(const std::string& interface) const;
   void log(base::log::Level level, std::string line);
   void log_order(const Instance& instance, std::string line);
+  void log(KernelLine line);
   void wake_at(std::optional<Time> next);
 
   std::unique_ptr<base::EventLoop> loop_;
@@ -115,6 +121,7 @@ class KernelSide {
   bool has_worked_ = false;         ///< main has said once what there is to do
   bool changed_ = false;            ///< since settle() began
   bool finishing_ = false;
+  std::uint64_t lines_lost_ = 0;  ///< since main last had room for one
   base::EventLoop::TimerId timer_ = base::EventLoop::TimerId::none;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -80,6 +81,7 @@ class Outbox {
   }
   /// Only flush() sends it.
   void queue(typename Box::Message&& message) { waiting_.push_back(std::move(message)); }
+  [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size(); }
   /// Sends what waits; false while some of it has to wait on: call it again a little later.
   bool flush() {
     while (!waiting_.empty()) {

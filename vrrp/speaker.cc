@@ -111,7 +111,7 @@ void Speaker::on(Dismiss& message) {
 void Speaker::on(Regroup&) {
   const Time now = now_time();
   std::erase_if(groups_, [](const auto& entry) { return entry.second.members.empty(); });
-  for (const auto& [id, group] : groups_) follow_group(*group.members.front(), State::init, now);
+  for (const auto& [id, group] : groups_) follow_group(group, now);
 }
 
 void Speaker::on(StopAll&) {
@@ -247,20 +247,16 @@ void Speaker::arm(Instance& instance) noexcept {
 // --- the machine -------------------------------------------------------------------------------------------
 
 void Speaker::handle(Instance& instance, const Event& event, Time now, const base::IpAddress* peer) {
-  const State from = instance.router.state();
   step(instance, event, now, peer);
-  if (instance.settings->group) follow_group(instance, from, now);
+  if (!instance.settings->group) return;
+  const auto found = groups_.find(*instance.settings->group);
+  if (found != groups_.end()) follow_group(found->second, now);
 }
 
-void Speaker::follow_group(Instance& instance, State from, Time now) {
-  const auto found = groups_.find(*instance.settings->group);
-  if (found == groups_.end()) return;
-  const Group& group = found->second;
-  const auto at = std::ranges::find(group.members, &instance);
-  if (at == group.members.end()) return;
-  follow(
-      group.routers, static_cast<std::size_t>(at - group.members.begin()), from,
-      [&](std::size_t member, const GroupBecame& news) { step(*group.members[member], news, now, nullptr); });
+void Speaker::follow_group(const Group& group, Time now) {
+  follow(group.routers, [&](std::size_t member, const GroupBecame& news) {
+    step(*group.members[member], news, now, nullptr);
+  });
 }
 
 void Speaker::step(Instance& instance, const Event& event, Time now, const base::IpAddress* peer) {

@@ -92,7 +92,7 @@ class Speaker {
   /// Hands an event to the machine, carries out what comes of it, and has the sync group follow.
   void handle(Instance& instance, const Event& event, Time now, const base::IpAddress* peer = nullptr);
   void step(Instance& instance, const Event& event, Time now, const base::IpAddress* peer);
-  void follow_group(Instance& instance, State from, Time now);
+  void follow_group(const Group& group, Time now);
   void perform(Instance& instance, const Effects& effects, Time now, const base::IpAddress* peer);
   void send(Instance& instance, std::uint8_t priority, Time now) noexcept;
   void encode_ready(Instance& instance) noexcept;

@@ -30,16 +30,17 @@ using GroupMembers = std::span<const VirtualRouter* const>;
   });
 }
 
-/// To be called after each event of a member, `changed`, that was in state `from` before: calls
+/// To be called after each event of a member, and after members have joined or left: calls
 /// deliver(member, GroupBecame), which hands it to that member's handle() and performs the effects, for all
-/// that have to follow. Also after members have joined or left: then with `from` = init.
+/// that have to follow.
 template <typename Deliver>
-void follow(GroupMembers members, std::size_t changed, State from, Deliver&& deliver) {
+void follow(GroupMembers members, Deliver&& deliver) {
   for (std::size_t i = 0; i < members.size(); ++i) {
     const State news = group_fault_news(members, i);
     if (news != State::init) deliver(i, GroupBecame{news});
   }
-  if (from == State::master && members[changed]->state() == State::backup) {
+  // One that was master until now, or that a reload has put beside masters.
+  if (std::ranges::any_of(members, [](const VirtualRouter* member) { return member->defers(); })) {
     for (std::size_t i = 0; i < members.size(); ++i) {
       if (members[i]->state() == State::master) deliver(i, GroupBecame{State::backup});
     }

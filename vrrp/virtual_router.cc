@@ -75,7 +75,7 @@ void VirtualRouter::clear_timers() noexcept {
   advert_timer_ = master_down_timer_ = startup_timer_ = second_burst_timer_ = refresh_timer_ = std::nullopt;
   preempt_from_ = std::nullopt;
   last_sent_ = last_lower_burst_ = std::nullopt;
-  wants_master_ = false;
+  wants_master_ = hears_master_ = false;
 }
 
 void VirtualRouter::become(State state, Reason reason, Time now, Effects& effects) noexcept {
@@ -121,6 +121,7 @@ void VirtualRouter::claim(Reason reason, Time now, Effects& effects) noexcept {
   if (parameters_.in_group) {
     master_down_timer_ = std::nullopt;
     wants_master_ = true;
+    hears_master_ = false;
     claim_ = reason;
   } else {
     become_master(reason, now, effects);
@@ -206,12 +207,14 @@ void VirtualRouter::on(const AdvertReceived& event, Time now, Effects& effects) 
 /// RFC 9568 §6.4.2; RFC 3768 §6.4.2.
 void VirtualRouter::backup_received(const AdvertReceived& event, Time now, Effects& effects) noexcept {
   if (yielded_ || startup_timer_) {  // it does not wait for the master's silence
-    if (event.priority != kPriorityStop) adopt_interval(event.advert_int, effects);
+    hears_master_ = event.priority != kPriorityStop;
+    if (hears_master_) adopt_interval(event.advert_int, effects);
     return;
   }
   if (event.priority == kPriorityStop) {
     effects.push({.kind = Kind::tell_priority_zero});
     preempt_from_ = std::nullopt;
+    hears_master_ = false;
     if (!wants_master_) {
       claim_ = Reason::master_stopped;
       master_down_timer_ = now + skew_time(parameters_.version, effective_, master_advert_);
@@ -233,6 +236,7 @@ void VirtualRouter::backup_received(const AdvertReceived& event, Time now, Effec
     }
   }
   adopt_interval(event.advert_int, effects);
+  hears_master_ = true;
   wants_master_ = false;
   claim_ = Reason::master_silent;
   master_down_timer_ = now + master_down();
@@ -254,6 +258,7 @@ void VirtualRouter::master_received(const AdvertReceived& event, Time now, Effec
     master_advert_ = parameters_.advert_int;
     become(State::backup, equal ? Reason::equal_priority : Reason::higher_priority, now, effects);
     adopt_interval(event.advert_int, effects);
+    hears_master_ = true;
     claim_ = Reason::master_silent;
     master_down_timer_ = now + master_down();
     return;
@@ -380,9 +385,8 @@ void VirtualRouter::on(const Reconfigure& event, Time now, Effects& effects) noe
                    ? parameters_.priority
                    : clamp_priority(parameters_.priority + effective_ - before.priority);
   if (parameters_.advert_int != before.advert_int) {
-    if (parameters_.version == 2 || master_advert_ == before.advert_int) {
-      master_advert_ = parameters_.advert_int;
-    }
+    // Version 3: the master's own is not ours to change.
+    if (parameters_.version == 2 || !hears_master_) master_advert_ = parameters_.advert_int;
     if (advert_timer_) advert_timer_ = std::min(*advert_timer_, now + parameters_.advert_int);
   }
   // What has passed of the wait counts: reloads in a row must not put a takeover off for ever.

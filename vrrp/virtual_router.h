@@ -174,6 +174,10 @@ class VirtualRouter {
   /// A backup in a sync group that would be master if it were alone: its Master_Down_Timer has fired, and no
   /// advert that it would obey has come since.
   [[nodiscard]] bool wants_master() const noexcept { return wants_master_; }
+  /// A backup that leaves the addresses to another: to a master that it hears, or since an operator said so.
+  [[nodiscard]] bool defers() const noexcept {
+    return state_ == State::backup && (yielded_ || hears_master_);
+  }
   [[nodiscard]] const Parameters& parameters() const noexcept { return parameters_; }
   [[nodiscard]] std::uint8_t effective_priority() const noexcept { return effective_; }
   /// Master_Adver_Interval: the master's own in v3 (RFC 9568 §6.1), else ours.
@@ -215,6 +219,7 @@ class VirtualRouter {
   bool faulty_ = false;
   bool group_faulty_ = false;
   bool wants_master_ = false;
+  bool hears_master_ = false;  ///< as a backup that obeys it; master_advert_ is then that master's
   std::uint8_t effective_;
   Reason claim_ = Reason::master_silent;  ///< what becoming master will be put down to
   Duration master_advert_;

@@ -4,6 +4,8 @@
 """
 
 import json
+import os
+import signal
 import socket
 
 import pytest
@@ -23,7 +25,8 @@ def order(host, word, **more):
 
 def test_what_was_yielded_stays_so_until_it_is_resumed(pair):
     one = pair.one
-    assert "gives its addresses away" in order(one, "yield").stdout
+    told = order(one, "yield").stdout
+    assert "gives its addresses away" in told and "reboot" in told
     wait_for(pair.has_moved, "lb2 to have the virtual IP")
     assert one.vrrp()["yielded"]
     assert "already" in order(one, "yield").stdout
@@ -42,6 +45,15 @@ def test_what_was_yielded_stays_so_until_it_is_resumed(pair):
     order(one, "resume")
     pair.wait_settled()
     assert not one.vrrp()["yielded"]
+
+
+def test_the_signals_by_which_keepalived_writes_its_data_end_nothing(pair):
+    one = pair.one
+    process = one.sluice.child("sluice-vrrp")
+    for name in ("SIGUSR1", "SIGUSR2"):
+        os.kill(process, getattr(signal, name))
+        wait_for(lambda: f"{name} ignored: `sluice show vrrp`" in pair.lab.read(one.sluice.log), "a line about it")
+    assert one.sluice.child("sluice-vrrp") == process and pair.flows()
 
 
 def test_unknown_instances_are_named(pair):

@@ -42,6 +42,12 @@ std::string addresses(const VrrpInstanceReport& instance) {
   return missing == 0 ? std::to_string(all) : fmt::format("{}/{}", all - missing, all);
 }
 
+/// How late a timer was served at most: "80us", "12ms".
+std::string late(const VrrpInstanceReport& instance) {
+  const std::uint64_t us = instance.timer_late_max_us;
+  return us < 1'000 ? fmt::format("{}us", us) : duration_text(us / 1'000);
+}
+
 std::string table_of(const VrrpReport& report) {
   Table table({{"INSTANCE"},
                {"INTERFACE"},
@@ -53,11 +59,12 @@ std::string table_of(const VrrpReport& report) {
                {"ADDRESSES", Align::right},
                {"SENT", Align::right},
                {"RECEIVED", Align::right},
+               {"LATE", Align::right},
                {"REASON"}});
   for (const VrrpInstanceReport& instance : report.instances) {
     table.add({instance.name, instance.interface, std::to_string(instance.virtual_router_id), state(instance),
                duration_text(instance.state_ms), priority(instance), master(instance), addresses(instance),
-               count_text(instance.adverts_sent), count_text(instance.adverts_received),
+               count_text(instance.adverts_sent), count_text(instance.adverts_received), late(instance),
                instance.reason.empty() ? "-" : instance.reason});
   }
   return table.to_string();

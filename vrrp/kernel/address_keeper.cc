@@ -8,19 +8,26 @@ namespace sluice::vrrp {
 namespace {
 
 constexpr std::chrono::seconds kPause{1};
+/// Failed attempts in a row until the address counts as refused, and for how long.
+constexpr unsigned kMostRefusals = 3;
+constexpr std::chrono::seconds kRefusedFirst{5};
+constexpr std::chrono::seconds kRefusedMost{300};
 
 }  // namespace
 
 void AddressKeeper::set(InstanceId instance, const std::string& name,
-                        const std::vector<config::VrrpAddress>& addresses) {
+                        const std::vector<config::VrrpAddress>& addresses, bool owner) {
   holders_[instance].name = name;
   for (auto& [key, place] : places_) place.listed.erase(instance);
   for (const config::VrrpAddress& address : addresses) {
     Place& place = places_[{address.interface, address.prefix.address}];
-    if (place.prefix_length != 0 && place.prefix_length != address.prefix.length)
+    if (place.prefix_length != 0 && place.prefix_length != address.prefix.length) {
       place.outdated_length = place.prefix_length;
+      place.refusals = 0;
+    }
     place.prefix_length = address.prefix.length;
     place.listed.insert(instance);
+    place.owned = owner;
   }
 }
 
@@ -64,6 +71,25 @@ void AddressKeeper::fail(Place& place, const base::Error& error) {
   log_(base::log::Level::error, error.message + "; it is tried again each second");
 }
 
+void AddressKeeper::refuse(Place& place, const base::Error& error, Time now) {
+  place.not_before = now + kPause;
+  fail(place, error);
+  if (++place.refusals < kMostRefusals) return;
+  place.refused_for = std::clamp(2 * place.refused_for, kRefusedFirst, kRefusedMost);
+  place.refused_until = now + place.refused_for;
+}
+
+bool AddressKeeper::given_by_others(std::uint32_t index, const base::IpAddress& address) const {
+  const auto& addresses = interfaces_.addresses(index);
+  const auto there = addresses.find(address);
+  return there != addresses.end() && there->second.lifetime > lifetime_;
+}
+
+/// It was the host's before it was made an owner of it.
+bool AddressKeeper::is_hosts_own(const Interface& interface, const Key& key, const Place& place) const {
+  return place.owned && given_by_others(interface.index, key.second);
+}
+
 /// An interface that has been renamed does not keep the address, unless it is to have it under its new name,
 /// too.
 void AddressKeeper::leave_renamed(const Key& key, Place& place) {
@@ -71,6 +97,7 @@ void AddressKeeper::leave_renamed(const Key& key, Place& place) {
   if (was == nullptr || was->name == key.first || !interfaces_.has(was->index, key.second)) return;
   const auto other = places_.find({was->name, key.second});
   if (other != places_.end() && !other->second.listed.empty()) return;
+  if (is_hosts_own(*was, key, place)) return;
   const Interface interface = *was;
   if (const auto removed = interfaces_.remove_address(interface, key.second); !removed)
     fail(place, removed.error());
@@ -94,7 +121,8 @@ void AddressKeeper::remove_unwanted(Time now, std::optional<Time>& next) {
     auto& [key, place] = *at;
     leave_renamed(key, place);
     const Interface* const found = interfaces_.by_name(key.first);
-    const bool there = found != nullptr && interfaces_.has(found->index, key.second);
+    const bool there =
+        found != nullptr && interfaces_.has(found->index, key.second) && !is_hosts_own(*found, key, place);
     const bool held = holder_of(place).has_value();
     if ((held && !outdated(key, place)) || (!held && undecided(place))) {
       ++at;
@@ -124,14 +152,12 @@ void AddressKeeper::remove_unwanted(Time now, std::optional<Time>& next) {
   }
 }
 
-/// An address that the kernel keeps for longer was given to it by others (an owner's may be the host's own):
-/// it is not to go when sluice does.
 void AddressKeeper::renew(const Key& key, Place& place, Time now, std::optional<Time>& next) {
-  const InterfaceAddress& there = interfaces_.addresses(place.index).at(key.second);
-  if (there.lifetime > lifetime_) return;
+  if (given_by_others(place.index, key.second)) return;
   if (place.renew_at <= now) {
     const Interface interface = *interfaces_.by_index(place.index);  // events may change the mirror meanwhile
-    const auto done = interfaces_.add_address(interface, {key.second, there.prefix_length}, lifetime_);
+    const std::uint8_t length = interfaces_.addresses(place.index).at(key.second).prefix_length;
+    const auto done = interfaces_.add_address(interface, {key.second, length}, lifetime_);
     if (done) {
       place.failure.clear();
     } else {
@@ -148,6 +174,8 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
   for (auto& [key, place] : places_) {
     const auto holder = holder_of(place);
     const Interface* const found = interfaces_.by_name(key.first);
+    if (found == nullptr) place.refusals = 0;  // another one, under its name, may take it
+    if (place.refusals >= kMostRefusals && place.refused_until > now) sooner(next, place.refused_until);
     if (!holder || found == nullptr || holders_[*holder].withheld) continue;
     if (!found->up) {  // the kernel itself takes IPv6 addresses away from it; its holder will hear of it
       place.lost = false;
@@ -168,12 +196,13 @@ std::vector<AddressKeeper::Added> AddressKeeper::settle(Time now, std::optional<
     const auto done = interfaces_.add_address(interface, {key.second, place.prefix_length}, lifetime_);
     if (!done) {
       place.lost = repair;
-      place.not_before = now + kPause;
-      fail(place, done.error());
+      refuse(place, done.error(), now);
       sooner(next, place.not_before);
       continue;
     }
     place.failure.clear();
+    place.refusals = 0;
+    place.refused_for = {};
     place.index = interface.index;
     place.outdated_length.reset();
     place.renew_at = now + renewal_;
@@ -196,6 +225,14 @@ bool AddressKeeper::knows(const base::IpAddress& address) const noexcept {
   return std::ranges::any_of(places_, [&](const auto& entry) { return entry.first.second == address; });
 }
 
+std::optional<std::string> AddressKeeper::refused(InstanceId instance, Time now) const {
+  for (const auto& [key, place] : places_) {
+    if (place.refusals >= kMostRefusals && place.refused_until > now && place.listed.contains(instance))
+      return place.failure;
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string> AddressKeeper::missing(InstanceId instance) const {
   std::vector<std::string> out;
   for (const auto& [key, place] : places_) {
@@ -214,9 +251,10 @@ std::uint64_t AddressKeeper::repaired(InstanceId instance) const {
 
 bool AddressKeeper::settled() const {
   return std::ranges::none_of(places_, [&](const auto& entry) {
-    if (holder_of(entry.second)) return false;
-    const Interface* const found = interfaces_.by_name(entry.first.first);
-    return found != nullptr && interfaces_.has(found->index, entry.first.second);
+    const auto& [key, place] = entry;
+    if (holder_of(place)) return false;
+    const Interface* const found = interfaces_.by_name(key.first);
+    return found != nullptr && interfaces_.has(found->index, key.second) && !is_hosts_own(*found, key, place);
   });
 }
 

@@ -38,8 +38,10 @@ class AddressKeeper {
         lifetime_(lifetime),
         renewal_(std::chrono::milliseconds(lifetime) / 3) {}
 
-  /// `addresses` of the instance from now on; its others are taken away.
-  void set(InstanceId instance, const std::string& name, const std::vector<config::VrrpAddress>& addresses);
+  /// `addresses` of the instance from now on; its others are taken away. Of an `owner` (priority 255) they
+  /// may be the host's own: those given_by_others() are never taken away.
+  void set(InstanceId instance, const std::string& name, const std::vector<config::VrrpAddress>& addresses,
+           bool owner = false);
   /// All of it is taken away.
   void forget(InstanceId instance);
   void hold(InstanceId instance, bool held);
@@ -55,6 +57,11 @@ class AddressKeeper {
 
   /// Some instance lists it, on whatever interface.
   [[nodiscard]] bool knows(const base::IpAddress& address) const noexcept;
+  /// The interface has it, and the kernel keeps it for longer than we ask: it is not to go when sluice does.
+  [[nodiscard]] bool given_by_others(std::uint32_t index, const base::IpAddress& address) const;
+  /// Why the kernel does not take an address of the instance, after several attempts in a row: someone else
+  /// had better hold them. For a while, then longer and longer; in between it is worth one more attempt.
+  [[nodiscard]] std::optional<std::string> refused(InstanceId instance, Time now) const;
   /// What a holder does not have: "192.0.2.10/24 dev lan".
   [[nodiscard]] std::vector<std::string> missing(InstanceId instance) const;
   [[nodiscard]] std::uint64_t repaired(InstanceId instance) const;
@@ -67,13 +74,17 @@ class AddressKeeper {
     std::uint8_t prefix_length = 0;
     std::optional<std::uint8_t> outdated_length{};  ///< before a reload; the kernel may have it still
     std::set<InstanceId> listed;                    ///< instances
-    std::uint32_t index = 0;   ///< of the interface that was given it, or had it; 0: none
-    bool lost = false;         ///< taken away by others
-    bool leaving = false;      ///< being taken away by us
-    Time not_before{};         ///< of the next attempt to add it
-    Time remove_not_before{};  ///< of the next attempt to take it away
-    Time renew_at{};           ///< the next time that its lifetime begins anew
-    std::string failure;       ///< of the last attempt
+    bool owned = false;                             ///< an owner lists it, or was the last to do so
+    std::uint32_t index = 0;              ///< of the interface that was given it, or had it; 0: none
+    bool lost = false;                    ///< taken away by others
+    bool leaving = false;                 ///< being taken away by us
+    Time not_before{};                    ///< of the next attempt to add it
+    Time remove_not_before{};             ///< of the next attempt to take it away
+    Time renew_at{};                      ///< the next time that its lifetime begins anew
+    std::string failure;                  ///< of the last attempt
+    unsigned refusals = 0;                ///< attempts to add it that failed, in a row
+    std::chrono::seconds refused_for{0};  ///< the last time
+    Time refused_until{};
   };
   struct Holder {
     std::string name;
@@ -84,6 +95,8 @@ class AddressKeeper {
   [[nodiscard]] bool undecided(const Place& place) const;
   [[nodiscard]] bool outdated(const Key& key, const Place& place) const;
   void fail(Place& place, const base::Error& error);
+  void refuse(Place& place, const base::Error& error, Time now);
+  [[nodiscard]] bool is_hosts_own(const Interface& interface, const Key& key, const Place& place) const;
   void leave_renamed(const Key& key, Place& place);
   void remove_unwanted(Time now, std::optional<Time>& next);
   void renew(const Key& key, Place& place, Time now, std::optional<Time>& next);

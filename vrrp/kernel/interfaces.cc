@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
+#include <netlink/socket.h>
 
 namespace sluice::vrrp {
 namespace {
@@ -102,6 +103,34 @@ std::optional<AddressMessage> address_of(const nlmsghdr& message) {
   return out;
 }
 
+struct OnLinkRoute {
+  std::uint32_t index = 0;
+  base::Prefix network;
+  std::optional<std::chrono::milliseconds> lifetime{};  ///< none: for ever
+};
+
+std::optional<OnLinkRoute> on_link_route_of(const nlmsghdr& message) {
+  const auto* header = header_of<rtmsg>(message);
+  if (header == nullptr || header->rtm_family != AF_INET6 || header->rtm_type != RTN_UNICAST)
+    return std::nullopt;
+  std::array<nlattr*, RTA_MAX + 1> attributes{};
+  if (!parse<rtmsg>(message, attributes)) return std::nullopt;
+  const nlattr* to = attributes[RTA_DST];
+  if (attributes[RTA_GATEWAY] != nullptr || attributes[RTA_OIF] == nullptr) return std::nullopt;
+  if (to == nullptr || nla_len(to) != 16) return std::nullopt;
+  OnLinkRoute out;
+  out.index = nla_get_u32(attributes[RTA_OIF]);
+  out.network = {base::IpAddress::from_wire({static_cast<const char*>(nla_data(to)), 16}),
+                 header->rtm_dst_len};
+  if (const nlattr* told = attributes[RTA_CACHEINFO];
+      told != nullptr && nla_len(told) >= static_cast<int>(sizeof(rta_cacheinfo))) {
+    rta_cacheinfo times{};
+    std::memcpy(&times, nla_data(told), sizeof times);
+    if (times.rta_expires != 0) out.lifetime = std::chrono::milliseconds(10) * times.rta_expires;  // USER_HZ
+  }
+  return out;
+}
+
 template <typename Header>
 Result<base::NlMessage> message_of(std::uint16_t type, int flags, Header header) {
   auto message = base::make_message(type, flags);
@@ -161,6 +190,10 @@ Interfaces::~Interfaces() {
 Result<std::unique_ptr<Interfaces>> Interfaces::start(base::EventLoop& loop, EventCallback on_event) {
   auto socket = base::NetlinkSocket::open(NETLINK_ROUTE);
   if (!socket) return std::move(socket).error();
+  // Of an interface's routes the kernel then tells no others. Before Linux 4.20 it tells all.
+  const int strict = 1;
+  (void)::setsockopt(nl_socket_get_fd(socket->get()), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict,
+                     sizeof strict);
   std::unique_ptr<Interfaces> self(new Interfaces(loop, *std::move(socket), std::move(on_event)));
   auto monitor = base::NetlinkMonitor::start(
       loop, NETLINK_ROUTE, {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR},
@@ -326,15 +359,26 @@ bool Interfaces::has(const base::IpAddress& address) const noexcept {
                              [&](const auto& entry) { return entry.second.contains(address); });
 }
 
-/// The kernel has one route for all IPv6 addresses of a network. With the lifetime of one of them, it would
-/// go away under those that stay.
-bool Interfaces::route_is_anothers(std::uint32_t index, const base::Prefix& address,
-                                   std::chrono::seconds lifetime) const noexcept {
-  return std::ranges::any_of(addresses(index), [&](const auto& entry) {
-    const auto& [other, details] = entry;
-    return other != address.address && details.prefix_length == address.length &&
-           details.lifetime > lifetime && address.contains(other);
+/// IPv6: whether the interface has a route to the network, as to one of its own, that stays for longer. The
+/// kernel has but one, for all addresses and routers' advertisements that say so: with the lifetime of one
+/// address, it would go away under the others. Asked as it is now: nobody is told of the routes of others.
+bool Interfaces::route_outlives(std::uint32_t index, const base::Prefix& network,
+                                std::chrono::seconds lifetime) {
+  if (lifetime == kForever) return false;
+  rtmsg header{};
+  header.rtm_family = AF_INET6;
+  header.rtm_type = RTN_UNICAST;
+  auto message = message_of(RTM_GETROUTE, NLM_F_DUMP, header);
+  if (!message || nla_put_u32(message->get(), RTA_OIF, index) < 0) return false;
+  bool outlives = false;
+  // One that changes meanwhile is asked for again with the next renewal.
+  (void)requests_.dump(**message, "routes", [&](const nlmsghdr& answer) {
+    const auto route = on_link_route_of(answer);
+    if (!route || route->index != index || route->network.length != network.length) return;
+    if (!network.contains(route->network.address)) return;
+    outlives = outlives || !route->lifetime || *route->lifetime > lifetime;
   });
+  return outlives;
 }
 
 Result<void> Interfaces::add_address(const Interface& interface, const base::Prefix& address,
@@ -354,7 +398,7 @@ Result<void> Interfaces::add_address(const Interface& interface, const base::Pre
   full = full || nla_put(message->get(), IFA_CACHEINFO, sizeof lifetimes, &lifetimes) < 0;
   if (!address.address.is_v4()) {
     std::uint32_t flags = IFA_F_NODAD;
-    if (route_is_anothers(interface.index, address, lifetime)) flags |= IFA_F_NOPREFIXROUTE;
+    if (route_outlives(interface.index, address, lifetime)) flags |= IFA_F_NOPREFIXROUTE;
     full = full || nla_put_u32(message->get(), IFA_FLAGS, flags) < 0;
   }
   if (full) return no_room(what);

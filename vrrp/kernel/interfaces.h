@@ -113,8 +113,8 @@ class Interfaces {
   Interfaces(base::EventLoop& loop, base::NetlinkSocket requests, EventCallback on_event);
   base::Result<void> set_mtu(const Interface& interface, std::uint32_t mtu);
   base::Result<void> set_flag(const Interface& interface, unsigned flag, bool on);
-  [[nodiscard]] bool route_is_anothers(std::uint32_t index, const base::Prefix& address,
-                                       std::chrono::seconds lifetime) const noexcept;
+  [[nodiscard]] bool route_outlives(std::uint32_t index, const base::Prefix& network,
+                                    std::chrono::seconds lifetime);
   base::Result<Table> dump();
   void resync();
   void apply(const nlmsghdr& message);

@@ -41,14 +41,18 @@ TEST(ShowVrrp, TellsWhoHasTheAddressesAndWhy) {
   there.master = "192.0.2.2";
   there.yielded = true;
   there.adverts_received = 7;
-  EXPECT_EQ(
-      vrrp_text(of({here, there})),
-      "INSTANCE  INTERFACE  VRID  STATE             FOR  PRIORITY  MASTER     ADDRESSES   SENT  RECEIVED  "
-      "REASON\n"
-      "VI_1      lan          61  MASTER          3m20s       100  this host          2  1,234         0  "
-      "no advert for 3.648 s\n"
-      "VI_2      lan          61  BACKUP yielded  3m20s       100  192.0.2.2          2      0         7  "
-      "-\n");
+  here.timer_late_max_us = 80;
+  there.timer_late_max_us = 12'345;
+  EXPECT_EQ(vrrp_text(of({here, there})),
+            "INSTANCE  INTERFACE  VRID  STATE             FOR  PRIORITY  MASTER     ADDRESSES   SENT  "
+            "RECEIVED  LATE  "
+            "REASON\n"
+            "VI_1      lan          61  MASTER          3m20s       100  this host          2  1,234         "
+            "0  80us  "
+            "no advert for 3.648 s\n"
+            "VI_2      lan          61  BACKUP yielded  3m20s       100  192.0.2.2          2      0         "
+            "7  12ms  "
+            "-\n");
 }
 
 TEST(ShowVrrp, TellsWhatStandsInTheWay) {

@@ -276,6 +276,32 @@ TEST_F(AddressKeeperTest, LeavesAnAddressThatWasThereWithItsPrefixLength) {
   EXPECT_EQ(interfaces_->addresses(link("lan").index).at(test::ip(kVip)).prefix_length, 28);
 }
 
+TEST_F(AddressKeeperTest, NeverTakesAnOwnerTheHostsOwnAddressAway) {
+  run("ip address add 192.0.2.10/24 dev lan");
+  keeper_->set(kA, "A", {vip(), vip("lan", "192.0.2.11/24")}, true);
+  keeper_->hold(kA, true);
+  EXPECT_EQ(settle().size(), 1U);
+  keeper_->hold(kA, false);
+  (void)settle();
+  EXPECT_TRUE(has("lan", kVip));
+  EXPECT_FALSE(has("lan", "192.0.2.11")) << "that one was ours";
+  EXPECT_TRUE(keeper_->settled());
+  keeper_->hold(kA, true);
+  keeper_->set(kA, "A", {vip("lan", "192.0.2.10/28")}, true);  // a reload
+  (void)settle();
+  EXPECT_EQ(interfaces_->addresses(link("lan").index).at(test::ip(kVip)).prefix_length, 24);
+  run("ip link set lan down");
+  run("ip link set lan name wan up");
+  (void)settle();
+  EXPECT_TRUE(has("wan", kVip));
+  run("ip link set wan down");
+  run("ip link set wan name lan up");
+  keeper_->forget(kA);
+  (void)settle();
+  EXPECT_TRUE(has("lan", kVip));
+  EXPECT_FALSE(keeper_->knows(test::ip(kVip)));
+}
+
 TEST_F(AddressKeeperTest, AddsNothingForWhoseFootingIsBad) {
   set(kA, {vip()});
   keeper_->hold(kA, true);
@@ -305,6 +331,36 @@ TEST_F(AddressKeeperTest, SaysOnceWhatCannotBeAddedAndTriesAgainEachSecond) {
   EXPECT_TRUE(has("lan", "2001:db8::10"));
 }
 
+TEST_F(AddressKeeperTest, WhatTheKernelRefusesAgainAndAgainIsNotItsHoldersForLongerAndLonger) {
+  run("echo 1 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
+  set(kA, {vip(), vip("lan", "2001:db8::10/64")});
+  set(kB, {vip()});
+  keeper_->hold(kA, true);
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    EXPECT_EQ(keeper_->refused(kA, now_), std::nullopt) << attempt;
+    (void)settle();
+    now_ += 1s;
+  }
+  for (const auto pause : {5s, 10s, 20s}) {
+    EXPECT_THAT(keeper_->refused(kA, now_), testing::Optional(HasSubstr("address 2001:db8::10/64 on lan: ")));
+    EXPECT_EQ(keeper_->refused(kB, now_), std::nullopt);
+    keeper_->hold(kA, false);
+    keeper_->withhold(kA, true);
+    (void)settle();
+    EXPECT_EQ(next_, now_ + pause - 1s) << "it is to be looked at again then";
+    now_ += pause - 1s;
+    EXPECT_EQ(keeper_->refused(kA, now_), std::nullopt);
+    keeper_->hold(kA, true);
+    keeper_->withhold(kA, false);
+    (void)settle();
+    now_ += 1s;
+  }
+  now_ += 40s;
+  run("echo 0 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
+  EXPECT_EQ(settle().size(), 1U);
+  EXPECT_EQ(keeper_->refused(kA, now_), std::nullopt);
+}
+
 TEST_F(AddressKeeperTest, TheKernelTakesAwayWhatNobodyRenews) {
   run("ip address add 192.0.2.1/24 dev lan");
   run("ip address add 2001:db8::1/64 dev lan nodad");
@@ -316,6 +372,32 @@ TEST_F(AddressKeeperTest, TheKernelTakesAwayWhatNobodyRenews) {
   EXPECT_TRUE(until([&] { return !has("lan", kVip) && !has("lan", "2001:db8::10"); }));
   run("ip route show dev lan | grep -q 192.0.2.0/24");
   run("ip -6 route show dev lan | grep 2001:db8::/64 | grep -vq expires");
+}
+
+/// Of an address without a network of its own (DHCPv6), and of a router's advertisement.
+TEST_F(AddressKeeperTest, DoesNotShortenTheRouteOfOthers) {
+  run("ip address add 2001:db8::1/128 dev lan nodad");
+  run("ip -6 route add 2001:db8::/64 dev lan proto ra metric 256 expires 1000");
+  set(kA, {vip("lan", "2001:db8::10/64")});
+  keeper_->hold(kA, true);
+  for (int i = 0; i < 3; ++i) {
+    (void)settle();
+    run("ip -6 route show dev lan | grep '2001:db8::/64' | grep -Eq 'expires (9[0-9][0-9]|1000)sec'");
+    now_ += AddressKeeper::kLifetime / 3;
+  }
+}
+
+TEST_F(AddressKeeperTest, GivesItselfARouteWhenThatOfOthersIsGone) {
+  run("ip address add 2001:db8::1/64 dev lan nodad");
+  set(kA, {vip("lan", "2001:db8::10/64")});
+  keeper_->hold(kA, true);
+  (void)settle();
+  run("ip -6 route show dev lan | grep 2001:db8::/64 | grep -vq expires");
+  run("ip address delete 2001:db8::1/64 dev lan");
+  run("ip -6 route flush 2001:db8::/64 dev lan");
+  now_ += AddressKeeper::kLifetime / 3;
+  (void)settle();
+  run("ip -6 route show dev lan | grep -q 2001:db8::/64");
 }
 
 TEST_F(AddressKeeperTest, RenewsWhatItHoldsAndWhatAKilledOneHasLeft) {

@@ -180,6 +180,7 @@ TEST_F(KernelSideTest, ASocketThatIsLostWithItsInterfaceIsMadeAnew) {
   EXPECT_EQ(known_[kA].senders, 2);
   EXPECT_NE(known_[kA].footing->index, before);
   EXPECT_EQ(known_[kA].footing->source, test::ip("192.0.2.2"));
+  EXPECT_TRUE(known_[kA].footing->link_came_up) << "though what was missing in the end was an address";
   EXPECT_TRUE(until([&] { return open(kLan); }));
   EXPECT_EQ(known_[kB].senders, 1) << "the other one is none the wiser";
   EXPECT_TRUE(open(kWan));
@@ -223,6 +224,33 @@ TEST_F(KernelSideTest, WaitsForTheSourceAddressThatIsConfigured) {
   EXPECT_EQ(known_[kA].senders, 2);
 }
 
+/// Of priority 255: its address is the host's own.
+TEST_F(KernelSideTest, AnOwnerSpeaksFromItsAddressAndLeavesItToTheHost) {
+  config::VrrpInstance wanted = instance("A", "lan", "192.0.2.1/24");
+  for (const auto& source : {std::optional<base::IpAddress>{}, std::optional(test::ip("192.0.2.1"))}) {
+    wanted.priority = 255;
+    wanted.source = source;
+    work({wanted});
+    ASSERT_TRUE(sound(kA));
+    EXPECT_EQ(status(kA).source, "192.0.2.1");
+    judge(a_, true);
+    run("ip link set lan down");
+    ASSERT_TRUE(faulty(kA, "interface lan is down"));
+    judge(a_, false);
+    run("ip link set lan up");
+    ASSERT_TRUE(sound(kA)) << "for ever without an address to send from";
+    EXPECT_TRUE(there("192.0.2.1", "lan"));
+  }
+  say(Finish{});
+  ASSERT_TRUE(until([&] { return done_; }));
+  EXPECT_TRUE(there("192.0.2.1", "lan"));
+}
+
+TEST_F(KernelSideTest, WhoIsNoOwnerNeverSpeaksFromAVirtualAddress) {
+  work({instance("A", "lan", "192.0.2.1/24")});
+  EXPECT_TRUE(faulty(kA, "interface lan has no IPv4 address to send from"));
+}
+
 TEST_F(KernelSideTest, WaitsForTheInterfacesOfAllItsAddresses) {
   config::VrrpInstance wanted = a();
   wanted.addresses_excluded = {{prefix("203.0.113.10/24"), "dmz"}};
@@ -230,6 +258,30 @@ TEST_F(KernelSideTest, WaitsForTheInterfacesOfAllItsAddresses) {
   ASSERT_TRUE(faulty(kA, "interface dmz of 203.0.113.10/24 does not exist"));
   add_pair("dmz", "dmz-far");
   EXPECT_TRUE(sound(kA));
+  run("ip link set dmz-far down");
+  EXPECT_TRUE(faulty(kA, "interface dmz of 203.0.113.10/24 has no link"));
+  run("ip link set dmz down");
+  EXPECT_TRUE(faulty(kA, "interface dmz of 203.0.113.10/24 is down"));
+  run("ip link set dmz up; ip link set dmz-far up");
+  EXPECT_TRUE(sound(kA));
+}
+
+/// So that a peer can have them.
+TEST_F(KernelSideTest, WhoCannotHaveAllItsAddressesIsInFaultUntilItIsWorthAnotherAttempt) {
+  run("echo 1 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
+  config::VrrpInstance wanted = a();
+  wanted.addresses_excluded = {{prefix("2001:db8::10/64"), "lan"}};
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  ASSERT_TRUE(faulty(kA, "address 2001:db8::10/64 on lan: No Access"));
+  EXPECT_EQ(known_[kA].trouble->tracker, "address");
+  judge(a_, false);
+  run("echo 0 > /proc/sys/net/ipv6/conf/lan/disable_ipv6");
+  ASSERT_TRUE(sound(kA));
+  EXPECT_FALSE(known_[kA].footing->link_came_up);
+  judge(a_, true);
+  EXPECT_TRUE(until([] { return there("2001:db8::10", "lan"); }));
 }
 
 TEST_F(KernelSideTest, AddsAnnouncesAndRemovesAsItIsOrdered) {
@@ -252,6 +304,52 @@ TEST_F(KernelSideTest, AddsAnnouncesAndRemovesAsItIsOrdered) {
   a_->announce(Effect::Burst::full);
   orders_.ring();
   EXPECT_EQ(status(kA).announcements, 6U) << "there is nothing to announce";
+}
+
+/// A master with a lower priority that does not hear us orders them with each of its adverts.
+TEST_F(KernelSideTest, RepeatedBurstsAreAtMostOneASecondAndOneLineInTenSeconds) {
+  config::VrrpInstance wanted = a();
+  wanted.announce.repeat = 1;
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  ASSERT_TRUE(until([&] { return status(kA).announcements == 1; }));
+  lines_.clear();
+  const auto began = Clock::now();
+  for (int i = 0; i < 100; ++i) {
+    a_->announce(Effect::Burst::lower_priority);
+    orders_.ring();
+    (void)status(kA);
+  }
+  // The first at once, and the last not lost.
+  ASSERT_TRUE(until([&] { return status(kA).announcements >= 3; }));
+  const auto took = static_cast<std::uint64_t>((Clock::now() - began) / 1s);
+  EXPECT_GE(took, 1U);
+  EXPECT_LE(status(kA).announcements, 2 + took);
+  EXPECT_LE(lines_.size(), 1 + took / 10) << lines_.back();
+}
+
+TEST_F(KernelSideTest, LinesThatMainDoesNotReadAreCounted) {
+  config::VrrpInstance wanted = a();
+  wanted.announce.repeat = 1;
+  for (int i = 0; i < 200; ++i)
+    wanted.addresses_excluded.push_back({prefix(("198.18.0." + std::to_string(i) + "/32").c_str()), "lan"});
+  work({wanted});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  for (int i = 0; i < 50; ++i) {
+    a_->announce(Effect::Burst::full);
+    orders_.ring();
+    pollfd rung{orders_.fd(), POLLIN, 0};
+    while (::poll(&rung, 1, 0) == 1) std::this_thread::yield();  // main reads nothing meanwhile
+  }
+  ASSERT_TRUE(until([&] {
+    a_->announce(Effect::Burst::full);
+    orders_.ring();
+    return std::ranges::any_of(lines_, [](const std::string& line) {
+      return line.ends_with(" lines of the kernel side were lost");
+    });
+  }));
 }
 
 TEST_F(KernelSideTest, AnnouncesIPv6AddressesAsSoonAsTheyAreAdded) {

@@ -190,12 +190,11 @@ void Lan::fail(const std::string& what) {
 
 void Lan::handle(std::size_t host, std::size_t segment, const vrrp::Event& event) {
   Host& h = hosts_[host];
-  const State from = h.instances[segment].router.state();
   perform(host, segment, h.instances[segment].router.handle(event, now_));
   if (setup_.segments > 1 && h.instances.size() == setup_.segments) {
     std::vector<const VirtualRouter*> members;
     for (const Instance& instance : h.instances) members.push_back(&instance.router);
-    vrrp::follow(members, segment, from, [&](std::size_t member, const vrrp::GroupBecame& became) {
+    vrrp::follow(members, [&](std::size_t member, const vrrp::GroupBecame& became) {
       perform(host, member, h.instances[member].router.handle(became, now_));
     });
   }

@@ -21,10 +21,12 @@ class SyncGroup : public testing::Test {
   }
   /// Handles an event of one, and what follows for the other.
   void handle(std::size_t member, const vrrp::Event& event) {
-    const State from = routers_[member].state();
     note(member, routers_[member].handle(event, now_));
+    follow();
+  }
+  void follow() {
     const VirtualRouter* members[]{&routers_[0], &routers_[1]};
-    vrrp::follow(members, member, from, [&](std::size_t other, const vrrp::GroupBecame& became) {
+    vrrp::follow(members, [&](std::size_t other, const vrrp::GroupBecame& became) {
       note(other, routers_[other].handle(became, now_));
     });
   }
@@ -191,6 +193,72 @@ TEST_F(SyncGroup, AMemberThatJoinsFollowsTheMaster) {
   EXPECT_EQ(states(), "master backup") << "it looks around first";
   wait(4s);
   EXPECT_EQ(states(), "master master");
+}
+
+/// Routers that run, of which the first is master, and that a reload puts into one group.
+class SyncGroupOfAReload : public SyncGroup {
+ protected:
+  void regroup() {
+    for (VirtualRouter& router : routers_) {
+      Parameters parameters = router.parameters();
+      parameters.in_group = true;
+      (void)router.handle(vrrp::Reconfigure{parameters}, now_);
+    }
+    follow();
+  }
+  /// The first has been master for long, while the second hears another one.
+  void split() {
+    reset({}, {});
+    for (VirtualRouter& router : routers_) (void)router.handle(vrrp::Start{}, now_);
+    for (int i = 0; i < 10; ++i) {
+      wait_alone(1s);
+      (void)routers_[1].handle(AdvertReceived{200, 1s, false}, now_);
+    }
+    ASSERT_EQ(states(), "master backup");
+    sent();
+  }
+  void wait_alone(Duration duration) {
+    now_ += duration;
+    (void)routers_[0].handle(vrrp::Timeout{}, now_);
+  }
+};
+
+TEST_F(SyncGroupOfAReload, AMasterGivesWayWithTheMemberThatHearsAnotherOne) {
+  split();
+  regroup();
+  EXPECT_EQ(states(), "backup backup") << "split for good";
+  EXPECT_EQ(sent(), "a0");
+  for (int i = 0; i < 10; ++i) {
+    wait(1s);
+    hear(1, 200);
+  }
+  EXPECT_EQ(states(), "backup backup");
+  wait(4s);
+  EXPECT_EQ(states(), "master master") << "once the other one is silent";
+}
+
+TEST_F(SyncGroupOfAReload, AMasterGivesWayWithTheMemberThatHasYielded) {
+  split();
+  (void)routers_[1].handle(vrrp::Yield{}, now_);
+  regroup();
+  EXPECT_EQ(states(), "backup backup");
+}
+
+TEST_F(SyncGroupOfAReload, AMasterStaysForTheMemberThatIsStillLookingAround) {
+  split();
+  routers_[1] = VirtualRouter({}, now_);
+  (void)routers_[1].handle(vrrp::Start{}, now_);
+  regroup();
+  EXPECT_EQ(states(), "master backup");
+  wait(4s);
+  EXPECT_EQ(states(), "master master");
+}
+
+TEST_F(SyncGroupOfAReload, MastersStayMasters) {
+  make_masters();
+  regroup();
+  EXPECT_EQ(states(), "master master");
+  EXPECT_EQ(sent(), "");
 }
 
 }  // namespace

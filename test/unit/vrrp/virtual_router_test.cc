@@ -674,6 +674,24 @@ TEST_F(Backup, AReloadKeepsTheIntervalLearned) {
   EXPECT_EQ(router->master_advert_int(), 2s);
 }
 
+TEST_F(Backup, AReloadWaitsAsLongAsItsMasterNeeds) {
+  Router router = backup(kV3Params);
+  router.hear(200, kV3Params.advert_int);
+  const Duration down = router->master_down();
+  router.handle(vrrp::Reconfigure{{.version = 3, .advert_int = 100ms}});
+  EXPECT_EQ(router->master_advert_int(), kV3Params.advert_int) << "though it was as ours until now";
+  EXPECT_EQ(router.next(), down);
+  router.hear(200, 100ms);  // it was reloaded, too
+  EXPECT_LT(router.next(), 500ms);
+}
+
+TEST_F(Backup, AReloadWhileNobodyIsHeardIsOfOurInterval) {
+  Router router = backup(kV3Params);
+  router.handle(vrrp::Reconfigure{{.version = 3, .advert_int = 100ms}});
+  EXPECT_EQ(router->master_advert_int(), 100ms);
+  EXPECT_LT(router.next(), 500ms);
+}
+
 TEST_F(Backup, OutOfTheGroupItsFaultIsForgotten) {
   Router router = backup({.in_group = true});
   router.handle(vrrp::GroupBecame{State::fault}).did();
