@@ -241,7 +241,9 @@ void carry_local_addresses(Config& config) {
         continue;
       const std::uint8_t length = local.is_v4() ? 32 : 128;
       carrier->addresses_excluded.push_back(
-          {{local, length}, carrier->use_vmac ? carrier->vmac_interface : carrier->interface});
+          {.prefix = {local, length},
+           .interface = carrier->use_vmac ? carrier->vmac_interface : carrier->interface,
+           .implied = true});
     }
   }
 }

@@ -22,6 +22,9 @@ enum class VrrpStart : std::uint8_t { backup, master };
 struct VrrpAddress {
   base::Prefix prefix;    ///< an address and the length of its network; default: the address alone
   std::string interface;  ///< never empty; default: the instance's, which with use_vmac is the macvlan
+  /// A service's local address that no instance names: it moves with the VIP, and stands where its network
+  /// is.
+  bool implied = false;
   /// "192.0.2.10/24 dev eth1".
   [[nodiscard]] std::string to_string() const { return prefix.to_string() + " dev " + interface; }
   friend bool operator==(const VrrpAddress&, const VrrpAddress&) = default;

@@ -118,12 +118,7 @@ void KernelSide::on(KernelWork& message) {
     }
     instance.work = std::move(work);
     instance.vmac_configured = 0;  // its addresses may be of other families
-    std::vector<config::VrrpAddress> addresses = instance.work.config.addresses;
-    const auto& excluded = instance.work.config.addresses_excluded;
-    addresses.insert(addresses.end(), excluded.begin(), excluded.end());
-    keeper_->set(instance.work.id, instance.work.config.name,
-                 placed_addresses(instance.work.config, std::move(addresses)),
-                 instance.work.config.priority == kPriorityOwner);
+    tell_keeper(instance);
   }
   std::erase_if(instances_, [&](const auto& entry) {
     if (kept.contains(entry.first)) return false;
@@ -282,7 +277,32 @@ void KernelSide::wake_at(std::optional<Time> next) {
   timer_ = loop_->after(std::max(wait, std::chrono::milliseconds::zero()), [this] { settle(); });
 }
 
+void KernelSide::tell_keeper(const Instance& instance) {
+  const config::VrrpInstance& wanted = instance.work.config;
+  std::vector<config::VrrpAddress> addresses = wanted.addresses;
+  addresses.insert(addresses.end(), wanted.addresses_excluded.begin(), wanted.addresses_excluded.end());
+  keeper_->set(instance.work.id, wanted.name, placed_addresses(wanted, std::move(addresses)),
+               wanted.priority == kPriorityOwner);
+}
+
+/// Servers answer a local address on the network that it is of: with two arms, not the VIP's.
+void KernelSide::place_implied(Instance& instance) {
+  config::VrrpInstance& wanted = instance.work.config;
+  bool moved = false;
+  for (config::VrrpAddress& address : wanted.addresses_excluded) {
+    if (!address.implied) continue;
+    const Interface* const network = interfaces_->on_network_of(
+        address.prefix.address, [this](const base::IpAddress& own) { return !keeper_->knows(own); });
+    if (network == nullptr) continue;
+    const std::string& place =
+        wanted.use_vmac && network->name == wanted.interface ? wanted.vmac_interface : network->name;
+    moved |= std::exchange(address.interface, place) != place;
+  }
+  if (moved) tell_keeper(instance);
+}
+
 void KernelSide::settle_once(Time now, std::optional<Time>& next) {
+  for (auto& [id, instance] : instances_) place_implied(instance);
   read_orders(now, next);
   for (auto& [id, instance] : instances_) {
     if (instance.work.config.use_vmac) settle_vmac(instance, now, next);

@@ -63,9 +63,9 @@ class KernelSide {
     std::string vmac_failure;
     std::uint64_t announcements = 0, announce_errors = 0;
     std::map<std::string, int> announce_error{};  ///< by interface: of the last announcement
-    Time repeat_not_before{};   ///< bursts of a settled master, one after another
-    Time repeat_told{};         ///< the last of them that the log tells of
-    std::uint64_t repeats = 0;  ///< since then
+    Time repeat_not_before{};                     ///< bursts of a settled master, one after another
+    Time repeat_told{};                           ///< the last of them that the log tells of
+    std::uint64_t repeats = 0;                    ///< since then
   };
   struct Listener {
     ListenerSpec spec;
@@ -86,6 +86,8 @@ class KernelSide {
 
   void settle();
   void settle_once(Time now, std::optional<Time>& next);
+  void tell_keeper(const Instance& instance);
+  void place_implied(Instance& instance);
   void read_orders(Time now, std::optional<Time>& next);
   void remove_unwanted_macvlans();
   void settle_vmac(Instance& instance, Time now, std::optional<Time>& next);

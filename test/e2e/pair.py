@@ -38,11 +38,11 @@ class Pair:
                 "vrrp": [self.instance(family, priority) for family in self.families]}
 
     def instance(self, family, priority):
-        """Where the servers have a segment of their own, their gateway and the services' local address are on that."""
+        """Where the servers have a segment of their own, their gateway is on that, and by itself the services' local address."""
         behind = {}
         if len(self.lab.nics) > 1:
             length, back = (24, self.lab.back4 + ".") if family == 4 else (64, self.lab.back6 + ":")
-            behind = {"addresses_excluded": [f"{back}{host}/{length} dev {self.lab.interface('back')}" for host in (10, 20)]}
+            behind = {"addresses_excluded": [f"{back}10/{length} dev {self.lab.interface('back')}"]}
         return instance(self.lab, family=family, name=NAMES[family], priority=priority, **behind, **self.settings)
 
     def local(self, family):

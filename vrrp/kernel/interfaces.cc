@@ -359,6 +359,22 @@ bool Interfaces::has(const base::IpAddress& address) const noexcept {
                              [&](const auto& entry) { return entry.second.contains(address); });
 }
 
+const Interface* Interfaces::on_network_of(const base::IpAddress& address,
+                                           const std::function<bool(const base::IpAddress&)>& counts) const {
+  const Interface* best = nullptr;
+  std::uint8_t longest = 0;
+  for (const auto& [index, addresses] : table_.addresses) {
+    for (const auto& [own, details] : addresses) {
+      const std::uint8_t length = details.prefix_length;
+      const bool is_network = length > longest && length < (own.is_v4() ? 32 : 128);
+      if (!is_network || !base::Prefix{own, length}.contains(address) || !counts(own)) continue;
+      best = by_index(index);
+      longest = length;
+    }
+  }
+  return best;
+}
+
 /// IPv6: whether the interface has a route to the network, as to one of its own, that stays for longer. The
 /// kernel has but one, for all addresses and routers' advertisements that say so: with the lifetime of one
 /// address, it would go away under the others. Asked as it is now: nobody is told of the routes of others.

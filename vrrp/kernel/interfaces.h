@@ -84,6 +84,10 @@ class Interfaces {
   [[nodiscard]] bool has(std::uint32_t index, const base::IpAddress& address) const noexcept;
   /// Some interface has it.
   [[nodiscard]] bool has(const base::IpAddress& address) const noexcept;
+  /// The interface with an address, of those that `counts` says yes to, in whose network `address` lies; of
+  /// several the one with the longest prefix. Null: none. Valid until the next event.
+  [[nodiscard]] const Interface* on_network_of(
+      const base::IpAddress& address, const std::function<bool(const base::IpAddress&)>& counts) const;
 
   /// Gives an interface an address, usable at once (no duplicate address detection), and, if IPv6, never
   /// chosen by the kernel as source while there is another. After `lifetime` the kernel takes it away. One

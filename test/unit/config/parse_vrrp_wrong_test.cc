@@ -41,7 +41,8 @@ INSTANTIATE_TEST_SUITE_P(
              R"(f:2:146: vrrp instance "VI_1": unknown key "authentication" (did you mean "auth_pass"?))",
              R"(f:2:166: vrrp instance "VI_1": unknown key "vrrp_startup_delay" (did you mean "startup_delay"?))"}},
         Row{"VirtualIpaddress",
-            vrrp(R"({"name":"VI_1","interface":"lan","virtual_router_id":61,"virtual_ipaddress":["192.0.2.10"]})"),
+            vrrp(
+                R"({"name":"VI_1","interface":"lan","virtual_router_id":61,"virtual_ipaddress":["192.0.2.10"]})"),
             {R"(f:2:9: vrrp instance "VI_1": key "addresses" is missing)",
              R"(f:2:65: vrrp instance "VI_1": unknown key "virtual_ipaddress" (did you mean "addresses"?))"}},
         Row{"Misspelt",
@@ -108,8 +109,8 @@ INSTANTIATE_TEST_SUITE_P(
             vrrp(instance("") + ",\n" + instance("", "VI_2", R"("192.0.2.11")")),
             {R"(f:3:54: vrrp instance "VI_2": virtual_router_id: 61 is that of vrrp instance "VI_1" on lan over IPv4 already: give this one another number, the same on all its hosts)"}},
         Row{"NicOfAPort",
-            R"({"ports":[{"name":"p","device":"af_packet:lan","twin":{"name":"lan-twin"}}],"vrrp":[)" + instance("") +
-                "]}",
+            R"({"ports":[{"name":"p","device":"af_packet:lan","twin":{"name":"lan-twin"}}],"vrrp":[)" +
+                instance("") + "]}",
             {R"(f:1:112: vrrp instance "VI_1": interface: "lan" is port "p"'s own NIC: VRRP speaks on its twin, "lan-twin")"}},
         Row{"NicOfAPortWithoutTwin",
             R"({"ports":[{"name":"p","device":"af_packet:lan","twin":false}],"vrrp":[)" + instance("") + "]}",

@@ -306,6 +306,21 @@ TEST_F(KernelSideTest, AddsAnnouncesAndRemovesAsItIsOrdered) {
   EXPECT_EQ(status(kA).announcements, 6U) << "there is nothing to announce";
 }
 
+TEST_F(KernelSideTest, ALocalAddressThatNobodyHasPlacedStandsWhereItsNetworkIs) {
+  config::VrrpInstance one = a();
+  one.addresses_excluded = {{prefix("198.51.100.20/32"), "lan", true},
+                            {prefix("203.0.113.20/32"), "lan", true}};
+  work({one});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  ASSERT_TRUE(until([] { return there("198.51.100.20", "wan") && there("203.0.113.20", "lan"); }));
+  EXPECT_FALSE(there("198.51.100.20", "lan"));
+  // Its network comes up later: it follows.
+  run("ip address add 203.0.113.1/24 dev wan");
+  ASSERT_TRUE(until([] { return there("203.0.113.20", "wan"); }));
+  EXPECT_TRUE(until([] { return !there("203.0.113.20", "lan"); }));
+}
+
 /// A master with a lower priority that does not hear us orders them with each of its adverts.
 TEST_F(KernelSideTest, RepeatedBurstsAreAtMostOneASecondAndOneLineInTenSeconds) {
   config::VrrpInstance wanted = a();
