@@ -93,6 +93,11 @@ void Disposer::punt(const Packet& packet) noexcept {
 }
 
 void Disposer::send_for_kernel(std::uint16_t port, rte_mbuf** mbufs, std::uint16_t count) noexcept {
+  if (!ports_.ports()[port]->sends_for_twin()) [[unlikely]] {
+    worker_.counters.drops[static_cast<std::size_t>(DropReason::no_link)].add(count);
+    ::rte_pktmbuf_free_bulk(mbufs, count);
+    return;
+  }
   twin_counters_[port].from_twin.add(count);
   for (std::uint16_t i = 0; i < count; ++i) {
     post(to_nic_[port], ports_.ports()[port]->nic(), DropReason::tx_full, mbufs[i]);

@@ -160,7 +160,7 @@ void Port::pass_link_on() {
   if (!twin_) return;
   const bool link = link_up();
   if (link == twin_has_link_) return;
-  twin_has_link_ = link;
+  std::atomic_ref(twin_has_link_).store(link, std::memory_order_relaxed);
   base::log::info("port {}: link is {}, its twin {} follows", name_, link ? "up" : "down", interface_);
   if (auto set = set_interface_carrier(interface_, link); !set)
     base::log::warn("port {}: twin {}", name_, set.error().message);

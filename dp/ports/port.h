@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -72,9 +73,13 @@ class Port {
   /// with another interface of that name. Empty: none.
   [[nodiscard]] std::string lost_interface() const;
   [[nodiscard]] bool link_up() const;
-  /// Gives the twin the NIC's link: what its kernel sends without one is lost there, and not kept in the
-  /// NIC's ring until the link returns, by when it is no longer true. Thread: the control thread.
+  /// Gives the twin the NIC's link. Thread: the control thread.
   void pass_link_on();
+  /// What the twin's kernel sends is to go out. Without a link it would stay in the NIC's ring until that
+  /// returns, by when it is no longer true: an advert of old. Thread: any.
+  [[nodiscard]] bool sends_for_twin() const noexcept {
+    return std::atomic_ref(twin_has_link_).load(std::memory_order_relaxed);
+  }
   /// Since the start of the process. Thread: the control thread.
   [[nodiscard]] PortCounters counters() const;
 
@@ -94,7 +99,7 @@ class Port {
   std::uint16_t mtu_ = 0;
   Nic nic_;
   std::optional<Twin> twin_;
-  bool twin_has_link_ = true;
+  mutable bool twin_has_link_ = true;  // by atomic_ref; written by the control thread
   WorkerQueues nic_queues_;
   std::optional<WorkerQueues> twin_queues_;
 };

@@ -308,7 +308,9 @@ def test_lost_servers_side_moves_the_clients_side(make_site, device):
     with pair.traffic() as beats:
         began = now()
         one.unplug("back")
-        trouble(pair, "dataplane", "port back of the data plane has no link")
+        wait_for(pair.has_moved, f"lb2 to take over; {pair.told()}")
+        told = {(row["state"], trouble["reason"]) for row in one.instances() for trouble in row["troubles"]}
+        assert ("FAULT", "port back of the data plane has no link") in told, told
     assert [pair.seen_from(family) for family in pair.families] == [pair.local(family) for family in pair.families]
     for gateway in (f"{lab.back4}.10", f"{lab.back6}:10"):
         assert backends.ping(lab, gateway, node="s1")
