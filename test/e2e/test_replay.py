@@ -132,6 +132,16 @@ def test_text_says_the_same(bench):
     assert text.splitlines()[-4:] == ["frames    3 read, 2 sent", "flows     2 begun, 2 at the end", "verdicts  forward 2, kernel 1", "reasons   -"]
 
 
+def test_output_that_cannot_be_written_is_an_error(bench):
+    bench.add(0, from_client("S"))
+    wrpcap(str(bench.directory / "in.pcap"), bench.frames)
+    command = [BUILD / "tools" / "sluice" / "sluice", "replay", "-c", bench.config, "--in", bench.directory / "in.pcap", "--out", bench.directory / "out.pcap"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(list(map(str, command)), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and done.stderr == "standard output cannot be written: No space left on device\n"
+    assert not list(bench.directory.glob("out.pcap*"))
+
+
 WRONG = {
     "no capture": (lambda bench: (bench.directory / "in.pcap").write_text("what is this"), [],
                    'capture "in.pcap": is neither a pcap nor a pcapng capture: write one by `tcpdump -w` or `dumpcap`'),

@@ -97,6 +97,7 @@ base::Result<NamedNeighbour> neighbour(Words words) {
       if (!id) return id.error();
       out.tags.push_back(*id);
     }
+    if (out.tags.empty()) return wrong("\"vlan\": say which");
   }
   return out;
 }

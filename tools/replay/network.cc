@@ -9,7 +9,7 @@
 #include "base/headers.h"
 #include "config/suggest.h"
 #include "dp/ip_header.h"
-#include "dp/parse.h"
+#include "tools/replay/parsed_frame.h"
 
 namespace sluice::replay {
 namespace {
@@ -110,37 +110,44 @@ Network::Arrival Network::arrival(const CapturedFrame& frame) const {
 }
 
 bool Network::is_own(const base::Mac& mac) const {
+  if (mac.is_zero()) return false;  // of a port that is not known yet
   return std::ranges::find(ports_, mac, &dp::PortView::mac) != ports_.end() ||
          std::ranges::find(virtual_macs_, mac, &dp::VirtualMac::mac) != virtual_macs_.end();
 }
 
 /// What an IP packet's frame tells of the network; nothing: it is none.
-std::optional<Network::Seen> Network::look_at(std::span<const std::byte> frame) {
-  std::vector<std::byte> copy(frame.begin(), frame.end());
-  dp::Packet packet;
-  packet.bytes = copy;
-  packet.frame_length = static_cast<std::uint32_t>(copy.size());
-  dp::parse(packet);
-  if (!packet.meta.is_ip) return std::nullopt;
+std::optional<Network::Seen> Network::look_at(const CapturedFrame& frame) {
+  const ParsedFrame parsed(frame.bytes, frame.original_length);
+  const dp::Meta& meta = parsed.meta();
+  if (!meta.is_ip) return std::nullopt;
   std::optional<Seen> seen;
-  dp::with_family(packet.meta.family, [&]<Family F>() {
-    const auto* ip = base::at<dp::IpHdr<F>>(frame, packet.meta.l3_offset);
+  dp::with_family(meta.family, [&]<Family F>() {
+    const auto* ip = parsed.at<dp::IpHdr<F>>(meta.l3_offset);
     if (ip == nullptr) return;
-    const auto* eth = base::at<base::EthHdr>(frame, 0);
+    const auto* eth = parsed.at<base::EthHdr>(0);
     seen = Seen{ip->src, ip->dst, eth->src, eth->dst, {}};
-    for (std::size_t at = sizeof(base::EthHdr); at < packet.meta.l3_offset; at += sizeof(base::VlanHdr))
-      seen->tags.push_back(base::at<base::VlanHdr>(frame, at)->vid());
+    for (std::size_t at = sizeof(base::EthHdr); at < meta.l3_offset; at += sizeof(base::VlanHdr))
+      seen->tags.push_back(parsed.at<base::VlanHdr>(at)->vid());
   });
   return seen;
 }
 
-void Network::learn_mac(std::uint16_t port, const Seen& seen) {
-  if (seen.to.is_multicast() || !served_.contains(seen.destination) || is_own(seen.to)) return;
+base::Result<void> Network::learn_mac(std::uint16_t port, const Seen& seen) {
+  if (seen.to.is_multicast() || !served_.contains(seen.destination) || is_own(seen.to)) return {};
   if (ports_[port].mac.is_zero()) {
     ports_[port].mac = seen.to;
-  } else {
-    virtual_macs_.push_back({port, seen.to});
+    return {};
   }
+  // Each is looked for with each frame; a port has its own, and one for each virtual router on it.
+  constexpr std::size_t kMost = 256;
+  if (virtual_macs_.size() == kMost) {
+    return wrong(
+        fmt::format("frames for served addresses go to more than {} MAC addresses: say by --port-of "
+                    "MAC=NAME which of them are sluice's",
+                    kMost));
+  }
+  virtual_macs_.push_back({port, seen.to});
+  return {};
 }
 
 base::Result<Network> Network::explore(const config::Config& config, std::span<const std::byte> capture,
@@ -159,10 +166,12 @@ base::Result<Network> Network::explore(const config::Config& config, std::span<c
       if (!*frame) break;
       const Arrival arrival = network.arrival(**frame);
       if (arrival.absent != Absent::none) continue;
-      const auto seen = look_at((*frame)->bytes);
+      const auto seen = look_at(**frame);
       if (!seen) continue;
       if (!macs_are_known) {
-        if (network.port_of_.empty()) network.learn_mac(arrival.port, *seen);
+        if (!network.port_of_.empty()) continue;
+        if (auto learned = network.learn_mac(arrival.port, *seen); !learned)
+          return std::move(learned).error();
       } else if (!network.served_.contains(seen->source)) {
         network.seen_.try_emplace(seen->source, Hop{arrival.port, seen->from, seen->tags, options.mtu});
       }

@@ -85,14 +85,14 @@ class Network {
   };
 
   explicit Network(const config::Config& config);
-  static std::optional<Seen> look_at(std::span<const std::byte> frame);
+  static std::optional<Seen> look_at(const CapturedFrame& frame);
   base::Result<std::uint16_t> find_port(const std::string& name) const;
   base::Result<void> take_port_of(const std::vector<PortOf>& port_of);
   /// Ports of the capture's interfaces from the first that has none yet.
   base::Result<void> assign_interfaces(const config::Config& config,
                                        const std::vector<CaptureInterface>& interfaces);
   [[nodiscard]] bool is_own(const base::Mac& mac) const;
-  void learn_mac(std::uint16_t port, const Seen& seen);
+  base::Result<void> learn_mac(std::uint16_t port, const Seen& seen);
   base::Result<void> make_next_hops(const config::Config& config, const Options& options);
   [[nodiscard]] dp::Adjacency adjacency(const Hop& hop) const;
 

@@ -3,10 +3,9 @@
 #include <array>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "dp/ip_header.h"
-#include "dp/parse.h"
+#include "tools/replay/parsed_frame.h"
 
 namespace sluice::replay {
 namespace {
@@ -45,17 +44,13 @@ std::string flags_of(base::TcpFlags flags) {
 
 }  // namespace
 
-PacketLine packet_line(std::span<const std::byte> frame) {
-  std::vector<std::byte> copy(frame.begin(), frame.end());
-  dp::Packet packet;
-  packet.bytes = copy;
-  packet.frame_length = static_cast<std::uint32_t>(copy.size());
-  dp::parse(packet);
-  const dp::Meta& meta = packet.meta;
+PacketLine packet_line(std::span<const std::byte> frame, std::size_t wire_length) {
+  const ParsedFrame parsed(frame, wire_length);
+  const dp::Meta& meta = parsed.meta();
   PacketLine line;
   if (!meta.is_ip) return line;
   dp::with_family(meta.family, [&]<Family F>() {
-    const auto* ip = base::at<dp::IpHdr<F>>(std::span<const std::byte>(copy), meta.l3_offset);
+    const auto* ip = parsed.at<dp::IpHdr<F>>(meta.l3_offset);
     if (ip == nullptr) return;
     line.protocol = name_of(meta.proto);
     const base::IpAddress source(ip->src), destination(ip->dst);
@@ -63,7 +58,7 @@ PacketLine packet_line(std::span<const std::byte> frame) {
     line.destination = destination.to_string();
     const bool has_ports = meta.proto == IpProto::tcp || meta.proto == IpProto::udp;
     if (!has_ports || !meta.has_l4) return;
-    const auto* ports = base::at<dp::L4Ports>(std::span<const std::byte>(copy), meta.l4_offset);
+    const auto* ports = parsed.at<dp::L4Ports>(meta.l4_offset);
     line.source = base::Endpoint{source, ports->src.host()}.to_string();
     line.destination = base::Endpoint{destination, ports->dst.host()}.to_string();
     if (meta.proto == IpProto::tcp) line.flags = flags_of(meta.tcp_flags);

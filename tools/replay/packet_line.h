@@ -15,7 +15,8 @@ struct PacketLine {
   std::string source, destination;  ///< ADDRESS:PORT of TCP and UDP, else ADDRESS
   std::string flags;                ///< of TCP: "SYN", "SYN|ACK" ...
 };
-/// Reads them from a frame that may be anything. Thread: any.
-[[nodiscard]] PacketLine packet_line(std::span<const std::byte> frame);
+/// Reads them from a frame that may be anything. `wire_length`: of the whole frame, where `frame` is but its
+/// beginning. Thread: any.
+[[nodiscard]] PacketLine packet_line(std::span<const std::byte> frame, std::size_t wire_length = 0);
 
 }  // namespace sluice::replay

@@ -6,7 +6,7 @@
 #include "dp/flow/tcp_state.h"
 #include "dp/ip_header.h"
 #include "dp/kernel/kernel_sockets.h"
-#include "dp/parse.h"
+#include "tools/replay/parsed_frame.h"
 
 namespace sluice::replay {
 namespace {
@@ -64,6 +64,12 @@ std::uint64_t Replay::flows() const noexcept {
   return sum;
 }
 
+std::uint64_t Replay::stored_syns() const noexcept {
+  std::uint64_t sum = 0;
+  for (unsigned id = 0; id < path_->workers(); ++id) sum += path_->worker(id).syns.used();
+  return sum;
+}
+
 void Replay::run(const CapturedFrame& captured) {
   if (!began_ns_) began_ns_ = captured.time_ns;
   const std::uint64_t since = captured.time_ns > *began_ns_ ? captured.time_ns - *began_ns_ : 0;
@@ -74,22 +80,29 @@ void Replay::run(const CapturedFrame& captured) {
   if (arrival.absent != Network::Absent::none) {
     event.absent = arrival.absent;
     event.in = captured.bytes;
+    event.in_length = captured.original_length;
     return sink_(event);
   }
   event.port = arrival.port;
   dp::OfflineFrame frame(captured.bytes, arrival.port, dp::OfflineFrame::kOneSegment,
                          captured.original_length);
-  const unsigned worker = receiving_worker(frame);
+  const unsigned worker = receiving_worker(captured);
+  event.in_length = captured.original_length;
   tell(event, frame, path_->run({&frame, 1}, worker, tick_).front());
   settle(captured.time_ns);
 }
 
 void Replay::pass_time(std::uint64_t until_ms) {
   if (until_ms <= now_ms_) return;
-  // Hours in which nothing comes are gone through in strides.
+  // Hours in which nothing comes are gone through in strides, and in one where nothing is left to end.
   constexpr std::uint64_t kSteps = 100'000;
   const std::uint64_t stride = std::max<std::uint64_t>(kRound, (until_ms - now_ms_) / kSteps);
   while (now_ms_ < until_ms) {
+    if (flows() == 0 && stored_syns() == 0) {
+      tick_ = tick_ + static_cast<std::uint32_t>(until_ms - now_ms_);
+      now_ms_ = until_ms;
+      return settle(*began_ns_ + now_ms_ * 1'000'000);
+    }
     const std::uint64_t step = std::min(stride, until_ms - now_ms_);
     now_ms_ += step;
     tick_ = tick_ + static_cast<std::uint32_t>(step);
@@ -141,22 +154,17 @@ bool Replay::send_own(std::uint64_t time_ns) {
   return sent;
 }
 
-unsigned Replay::receiving_worker(const dp::OfflineFrame& frame) const {
-  std::vector<std::byte> copy = frame.original();
-  dp::Packet packet;
-  packet.bytes = copy;
-  packet.frame_length = static_cast<std::uint32_t>(copy.size());
-  dp::parse(packet);
-  const dp::Meta& meta = packet.meta;
+unsigned Replay::receiving_worker(const CapturedFrame& frame) const {
+  const ParsedFrame parsed(frame.bytes, frame.original_length);
+  const dp::Meta& meta = parsed.meta();
   if (!meta.is_ip) return 0;
   return dp::with_family(meta.family, [&]<Family F>() -> unsigned {
-    const std::span<const std::byte> bytes(copy);
-    const auto* ip = base::at<dp::IpHdr<F>>(bytes, meta.l3_offset);
+    const auto* ip = parsed.at<dp::IpHdr<F>>(meta.l3_offset);
     if (ip == nullptr) return 0;
     dp::FlowKey<F> key{ip->src, ip->dst, {}, {}, meta.proto};
     const bool has_ports = (meta.proto == IpProto::tcp || meta.proto == IpProto::udp) && meta.has_l4;
     if (has_ports && meta.fragment == dp::FragmentKind::whole) {
-      const auto* ports = base::at<dp::L4Ports>(bytes, meta.l4_offset);
+      const auto* ports = parsed.at<dp::L4Ports>(meta.l4_offset);
       key.src_port = ports->src;
       key.dst_port = ports->dst;
     }

@@ -52,6 +52,7 @@ struct Event {
   bool icmp_error = false;          ///< about a packet of the flow
   dp::Direction direction{};        ///< with a service
   std::span<const std::byte> in{};  ///< what came in; valid during the call
+  std::uint32_t in_length = 0;      ///< of the whole frame, of which `in` may be but the beginning
   /// What leaves, valid during the call; empty: nothing does.
   std::span<const std::byte> out{};
   std::uint16_t out_port = 0;
@@ -88,7 +89,8 @@ class Replay {
   void settle(std::uint64_t time_ns);
   bool run_stored(std::uint64_t time_ns);
   bool send_own(std::uint64_t time_ns);
-  [[nodiscard]] unsigned receiving_worker(const dp::OfflineFrame& frame) const;
+  [[nodiscard]] unsigned receiving_worker(const CapturedFrame& frame) const;
+  [[nodiscard]] std::uint64_t stored_syns() const noexcept;
   void tell(Event event, const dp::OfflineFrame& frame, const dp::OfflinePath::Handled& handled);
   void name_flow(Event& event, const dp::OfflinePath::Handled& handled);
   /// The number of a flow, and of the frame that its stored SYN came in.

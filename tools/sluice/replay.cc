@@ -1,6 +1,6 @@
 #include "tools/replay/replay.h"
 
-#include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <fcntl.h>
@@ -44,8 +44,9 @@ struct Words {
 /// A file's bytes, mapped for as long as it lives.
 class MappedFile {
  public:
-  static base::Result<MappedFile> open(const std::string& path) {
-    const std::string subject = fmt::format("capture {}", config::in_quotes(path));
+  /// `what` it is, for errors.
+  static base::Result<MappedFile> open(std::string_view what, const std::string& path) {
+    const std::string subject = fmt::format("{} {}", what, config::in_quotes(path));
     const base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat info {};
     if (!fd || ::fstat(fd.get(), &info) != 0) return base::system_error(subject, errno);
@@ -128,7 +129,7 @@ struct Line {
 Line line_of(const Event& event, const std::vector<std::string>& ports) {
   Line line;
   line.kind = word(event.kind);
-  if (!event.in.empty()) line.in = replay::packet_line(event.in);
+  if (!event.in.empty()) line.in = replay::packet_line(event.in, event.in_length);
   if (event.absent != Network::Absent::none) {
     line.verdict = "skip";
     line.reason = word(event.absent);
@@ -142,7 +143,7 @@ Line line_of(const Event& event, const std::vector<std::string>& ports) {
   if (!event.service.empty() && event.verdict != Verdict::punt)
     line.direction = event.direction == dp::Direction::to_server ? "to_server" : "to_client";
   if (!event.out.empty()) {
-    line.out = replay::packet_line(event.out);
+    line.out = replay::packet_line(event.out, event.out_length);
     if (event.out_port < ports.size()) line.out_port = ports[event.out_port];
   }
   return line;
@@ -241,7 +242,28 @@ std::string compact(const Json::Value& tree) {
   return Json::writeString(builder, tree);
 }
 
-void print_summary(const Tally& tally, const replay::Replay& replay, bool json) {
+/// Standard output, of which the first failure is remembered.
+class Output {
+ public:
+  void line(const std::string& text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fputc('\n', stdout) == EOF)
+      fail();
+  }
+  /// Error: not all of it could be written.
+  base::Result<void> finish() {
+    if (std::fflush(stdout) != 0) fail();
+    if (error_ == 0) return {};
+    return base::system_error("standard output cannot be written", error_);
+  }
+
+ private:
+  void fail() {
+    if (error_ == 0) error_ = errno == 0 ? EIO : errno;
+  }
+  int error_ = 0;
+};
+
+std::string summary_of(const Tally& tally, const replay::Replay& replay, bool json) {
   if (json) {
     Json::Value summary(Json::objectValue);
     summary["frames"] = Json::UInt64{tally.read};
@@ -252,12 +274,12 @@ void print_summary(const Tally& tally, const replay::Replay& replay, bool json) 
     summary["reasons"] = tree_of(tally.reasons);
     Json::Value tree(Json::objectValue);
     tree["summary"] = summary;
-    fmt::print("{}\n", compact(tree));
-    return;
+    return compact(tree);
   }
-  fmt::print("\nframes    {} read, {} sent\nflows     {} begun, {} at the end\nverdicts  {}\nreasons   {}\n",
-             tally.read, tally.sent, replay.flows_begun(), replay.flows(), text_of(tally.verdicts),
-             text_of(tally.reasons));
+  return fmt::format(
+      "\nframes    {} read, {} sent\nflows     {} begun, {} at the end\nverdicts  {}\nreasons   {}",
+      tally.read, tally.sent, replay.flows_begun(), replay.flows(), text_of(tally.verdicts),
+      text_of(tally.reasons));
 }
 
 /// Prints the lines as they come; returns nothing more to print.
@@ -265,7 +287,7 @@ base::Result<std::string> run(const Words& words, Network::Options options, bool
   const auto config = config::load_file(words.config, config::NamedFiles::trusted);
   if (!config) return config.error();
   if (!words.neighbours.empty()) {
-    const auto file = MappedFile::open(words.neighbours);
+    const auto file = MappedFile::open("neighbours file", words.neighbours);
     if (!file) return file.error();
     const std::span<const std::byte> bytes = file->bytes();
     auto parsed = replay::parse_neighbours({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
@@ -273,7 +295,7 @@ base::Result<std::string> run(const Words& words, Network::Options options, bool
     if (!parsed) return parsed.error();
     options.neighbours = *std::move(parsed);
   }
-  const auto capture = MappedFile::open(words.in);
+  const auto capture = MappedFile::open("capture", words.in);
   if (!capture) return capture.error();
   const auto of_capture = [&](const base::Error& error) {
     return base::Error{error.code, fmt::format("capture {}: {}", config::in_quotes(words.in), error.message)};
@@ -288,6 +310,7 @@ base::Result<std::string> run(const Words& words, Network::Options options, bool
   }
 
   Tally tally;
+  Output output;
   std::optional<std::uint64_t> began_ns;
   const auto sink = [&](const Event& event) {
     const Line line = line_of(event, network->port_names());
@@ -295,7 +318,7 @@ base::Result<std::string> run(const Words& words, Network::Options options, bool
     if (writer && !event.out.empty()) writer->add(event.time_ns, event.out_port, event.out, event.out_length);
     if (!began_ns) began_ns = event.time_ns;
     const std::uint64_t since = event.time_ns > *began_ns ? event.time_ns - *began_ns : 0;
-    fmt::print("{}\n", json ? compact(tree_of(event, line, since)) : text_of(event, line, since));
+    output.line(json ? compact(tree_of(event, line, since)) : text_of(event, line, since));
   };
   const unsigned workers = words.workers == 0 ? config->dataplane.workers : words.workers;
   auto replay = replay::Replay::create(*config, *network, {.workers = workers, .seed = words.seed}, sink);
@@ -307,10 +330,11 @@ base::Result<std::string> run(const Words& words, Network::Options options, bool
     if (!*frame) break;
     (*replay)->run(**frame);
   }
+  output.line(summary_of(tally, **replay, json));
+  if (auto printed = output.finish(); !printed) return std::move(printed).error();
   if (writer) {
     if (auto finished = writer->finish(); !finished) return std::move(finished).error();
   }
-  print_summary(tally, **replay, json);
   return std::string();
 }
 

@@ -66,6 +66,8 @@ const WrongRow kWrong[] = {
     {"unknown_key", "192.0.2.1 02:00:00:00:00:01 lan speed 10",
      "n.txt:1: \"speed\": expected \"vlan\" or \"mtu\""},
     {"vlan_without_id", "192.0.2.1 02:00:00:00:00:01 lan vlan", "n.txt:1: \"vlan\": say which"},
+    {"vlan_without_id_before_mtu", "192.0.2.1 02:00:00:00:00:01 lan vlan mtu 9000",
+     "n.txt:1: \"vlan\": say which"},
     {"vlan_id_too_large", "192.0.2.1 02:00:00:00:00:01 lan vlan 4095",
      "n.txt:1: vlan \"4095\": expected a number from 1 to 4094"},
     {"mtu_too_small", "192.0.2.1 02:00:00:00:00:01 lan mtu 67",

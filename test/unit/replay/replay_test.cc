@@ -266,6 +266,42 @@ TEST_F(ReplayTest, FramesThatAPortSentAreNotRunAgain) {
   EXPECT_EQ(again[1].event.absent, Network::Absent::sent);
 }
 
+TEST_F(ReplayTest, OfFramesThatWereCutShortTheHeadersAreTold) {
+  at(0).add(client(40'000, SYN));
+  const std::uint16_t local = source_port();
+  at(0.01).add(server(local, SYN | ACK, 7000, 1001));
+  const sluice::test::Bytes data = client(40'000, ACK, 1001).ack(7001).payload(500).bytes();
+  capture_.record(1'700'000'000, 20'000, {reinterpret_cast<const char*>(data.data()), 96},
+                  static_cast<std::uint32_t>(data.size()));
+  const auto told = run({.workers = 3});
+  const Told& cut = told.back();
+  EXPECT_EQ(cut.event.verdict, Verdict::forward);
+  EXPECT_EQ(cut.event.flow, 1U);
+  EXPECT_EQ(cut.out.size(), 96U);
+  EXPECT_EQ(cut.event.out_length, data.size());
+  const PacketLine line = packet_line(cut.out, cut.event.out_length);
+  EXPECT_EQ(line.destination, "10.1.0.100:8080");
+  EXPECT_EQ(line.flags, "ACK");
+}
+
+TEST_F(ReplayTest, SourcesWithoutMacAddressAreNotThePortsOwn) {
+  at(0).add(eth({}, kPort).ip4(v4("10.9.0.1"), v4("10.1.0.1")).tcp(40'000, 80, SYN));
+  EXPECT_EQ(run().front().event.verdict, Verdict::forward);
+}
+
+TEST_F(ReplayTest, MoreMacAddressesThanAPortCanHaveAreRefused) {
+  for (unsigned n = 0; n < 300; ++n) {
+    const base::Mac to{{2, 0, 0, 1, static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)}};
+    add(eth(kRouter, to).ip4(v4("10.9.0.1"), v4("10.1.0.1")).tcp(40'000, 80, SYN));
+  }
+  const auto network = Network::explore(config::parse_config(kOneArmed).config, capture_.bytes(), {});
+  ASSERT_FALSE(network.has_value());
+  EXPECT_EQ(
+      network.error().message,
+      "frames for served addresses go to more than 256 MAC addresses: say by --port-of MAC=NAME which of "
+      "them are sluice's");
+}
+
 TEST_F(ReplayTest, APortOfSeveralIsToldByItsMacAddress) {
   constexpr const char* kTwoArmed = R"({
     "ports": [{ "name": "front", "device": "af_packet:eth0" }, { "name": "back", "device": "af_packet:eth1" }],
