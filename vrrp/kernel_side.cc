@@ -159,6 +159,9 @@ void KernelSide::on(FillKernelStatus&) {
   for (const auto& [id, instance] : instances_) {
     KernelInstanceStatus& out = status.instances[id];
     if (instance.source) out.source = instance.source->to_string();
+    for (const auto* list : {&instance.work.config.addresses, &instance.work.config.addresses_excluded}) {
+      for (const config::VrrpAddress& address : *list) out.addresses.push_back(address.to_string());
+    }
     if (instance.holds) out.missing = keeper_->missing(id);
     out.repaired = keeper_->repaired(id);
     out.announcements = instance.announcements;
@@ -285,18 +288,31 @@ void KernelSide::tell_keeper(const Instance& instance) {
                wanted.priority == kPriorityOwner);
 }
 
+/// The interface on whose network `address` is, by the host's own addresses, else by those that the instance
+/// brings along (a gateway that moves, on a segment without any other). Empty: nobody knows.
+std::string KernelSide::network_of(const config::VrrpInstance& wanted, const base::IpAddress& address) const {
+  const Interface* const found = interfaces_->on_network_of(
+      address, [this](const base::IpAddress& own) { return !keeper_->knows(own); });
+  if (found != nullptr)
+    return wanted.use_vmac && found->name == wanted.interface ? wanted.vmac_interface : found->name;
+  const config::VrrpAddress* best = nullptr;
+  for (const auto* list : {&wanted.addresses, &wanted.addresses_excluded}) {
+    for (const config::VrrpAddress& other : *list) {
+      if (other.implied || !other.prefix.contains(address)) continue;
+      if (best == nullptr || other.prefix.length > best->prefix.length) best = &other;
+    }
+  }
+  return best == nullptr ? std::string() : best->interface;
+}
+
 /// Servers answer a local address on the network that it is of: with two arms, not the VIP's.
 void KernelSide::place_implied(Instance& instance) {
   config::VrrpInstance& wanted = instance.work.config;
   bool moved = false;
   for (config::VrrpAddress& address : wanted.addresses_excluded) {
     if (!address.implied) continue;
-    const Interface* const network = interfaces_->on_network_of(
-        address.prefix.address, [this](const base::IpAddress& own) { return !keeper_->knows(own); });
-    if (network == nullptr) continue;
-    const std::string& place =
-        wanted.use_vmac && network->name == wanted.interface ? wanted.vmac_interface : network->name;
-    moved |= std::exchange(address.interface, place) != place;
+    const std::string place = network_of(wanted, address.prefix.address);
+    if (!place.empty()) moved |= std::exchange(address.interface, place) != place;
   }
   if (moved) tell_keeper(instance);
 }

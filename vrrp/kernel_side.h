@@ -87,6 +87,8 @@ class KernelSide {
   void settle();
   void settle_once(Time now, std::optional<Time>& next);
   void tell_keeper(const Instance& instance);
+  [[nodiscard]] std::string network_of(const config::VrrpInstance& wanted,
+                                       const base::IpAddress& address) const;
   void place_implied(Instance& instance);
   void read_orders(Time now, std::optional<Time>& next);
   void remove_unwanted_macvlans();

@@ -190,6 +190,7 @@ struct TrackedInterface {
 /// What the kernel side knows of an instance beyond the above.
 struct KernelInstanceStatus {
   std::string source;
+  std::vector<std::string> addresses;  ///< each with the interface that it is for
   std::vector<std::string> missing;
   std::uint64_t repaired = 0, announcements = 0, announce_errors = 0;
 };

@@ -81,10 +81,7 @@ config::VrrpInstanceReport report_of(const Member& member, const InstanceStatus&
   if (speaker.master) out.master = speaker.master->to_string();
   out.advert_ms = static_cast<std::uint32_t>(instance.advert_int.count());
   out.master_down_ms = static_cast<std::uint32_t>(count<milliseconds>(speaker.master_down));
-  for (const auto* list : {&instance.addresses, &instance.addresses_excluded}) {
-    for (const config::VrrpAddress& address : *list)
-      out.addresses.push_back(fmt::format("{} dev {}", address.prefix.to_string(), address.interface));
-  }
+  out.addresses = kernel.addresses;
   out.addresses_missing = kernel.missing;
   out.troubles = troubles_of(member);
   out.trouble_counts = member.trouble_counts.all();

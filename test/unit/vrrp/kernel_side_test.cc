@@ -321,6 +321,19 @@ TEST_F(KernelSideTest, ALocalAddressThatNobodyHasPlacedStandsWhereItsNetworkIs) 
   EXPECT_TRUE(until([] { return !there("203.0.113.20", "lan"); }));
 }
 
+/// Where the host itself has no address: a gateway that moves, too.
+TEST_F(KernelSideTest, ALocalAddressStandsBesideAnotherThatMoves) {
+  config::VrrpInstance one = a();
+  one.addresses_excluded = {{prefix("203.0.113.1/24"), "wan"}, {prefix("203.0.113.20/32"), "lan", true}};
+  work({one});
+  ASSERT_TRUE(sound(kA));
+  judge(a_, true);
+  ASSERT_TRUE(until([] { return there("203.0.113.20", "wan"); }));
+  EXPECT_FALSE(there("203.0.113.20", "lan"));
+  EXPECT_THAT(status(kA).addresses, testing::ElementsAre("192.0.2.10/24 dev lan", "203.0.113.1/24 dev wan",
+                                                         "203.0.113.20/32 dev wan"));
+}
+
 /// A master with a lower priority that does not hear us orders them with each of its adverts.
 TEST_F(KernelSideTest, RepeatedBurstsAreAtMostOneASecondAndOneLineInTenSeconds) {
   config::VrrpInstance wanted = a();
