@@ -176,18 +176,23 @@ bool interface_running(const std::string& name) {
   return flags && (*flags & IFF_RUNNING) != 0;
 }
 
-base::Result<void> set_interface_carrier(const std::string& name, bool on) {
+std::string interface_name(int index) {
+  std::array<char, IF_NAMESIZE> name{};
+  return ::if_indextoname(static_cast<unsigned>(index), name.data()) == nullptr ? "" : name.data();
+}
+
+base::Result<void> set_interface_carrier(int index, bool on) {
   auto socket = base::NetlinkSocket::open(NETLINK_ROUTE);
   if (!socket) return std::move(socket).error();
   auto message = base::make_message(RTM_SETLINK, 0);
   if (!message) return std::move(message).error();
   ifinfomsg link{};
-  link.ifi_index = static_cast<int>(::if_nametoindex(name.c_str()));
+  link.ifi_index = index;
   if (::nlmsg_append(message->get(), &link, sizeof link, NLMSG_ALIGNTO) < 0 ||
       ::nla_put_u8(message->get(), IFLA_CARRIER, on ? 1 : 0) < 0) {
-    return base::Error{base::ErrorCode::exhausted, "interface " + name + ": no memory for a message"};
+    return base::Error{base::ErrorCode::exhausted, "carrier: the netlink message is full"};
   }
-  return socket->request(**message, "interface " + name + ": its carrier cannot be changed");
+  return socket->request(**message, "interface " + interface_name(index) + ": its carrier cannot be changed");
 }
 
 base::Result<bool> receive_merging(const std::string& name) {

@@ -43,7 +43,9 @@ base::Result<void> set_interface_mtu(const std::string& name, std::uint16_t mtu)
 [[nodiscard]] bool interface_running(const std::string& name);
 
 /// Gives a tap its carrier, or takes it away: its kernel then takes it for an interface without cable.
-base::Result<void> set_interface_carrier(const std::string& name, bool on);
+base::Result<void> set_interface_carrier(int index, bool on);
+/// The name that the interface has now; empty: there is none of that index.
+[[nodiscard]] std::string interface_name(int index);
 
 /// Generic receive offload: the kernel joins segments before a packet socket sees them.
 base::Result<bool> receive_merging(const std::string& name);

@@ -1,7 +1,6 @@
 #include "dp/ports/port.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <net/if.h>
@@ -141,16 +140,14 @@ std::vector<std::uint16_t> Port::ethdevs() const {
 
 std::string Port::lost_interface() const {
   const auto is_there = [](int index) {
-    std::array<char, IF_NAMESIZE> name{};
-    return index == 0 || ::if_indextoname(static_cast<unsigned>(index), name.data()) != nullptr ||
-           errno != ENXIO;
+    return index == 0 || !interface_name(index).empty() || errno != ENXIO;
   };
   if (!is_there(nic_ifindex_)) return nic_interface_;
   return is_there(ifindex_) ? std::string() : interface_;
 }
 
 bool Port::link_up() const {
-  if (!nic_interface_.empty()) return interface_running(nic_interface_);
+  if (nic_ifindex_ != 0) return interface_running(interface_name(nic_ifindex_));
   rte_eth_link link{};
   return ::rte_eth_link_get_nowait(nic_.devices.front().id(), &link) == 0 &&
          link.link_status == RTE_ETH_LINK_UP;
@@ -159,11 +156,18 @@ bool Port::link_up() const {
 void Port::pass_link_on() {
   if (!twin_) return;
   const bool link = link_up();
-  if (link == twin_has_link_) return;
-  std::atomic_ref(twin_has_link_).store(link, std::memory_order_relaxed);
-  base::log::info("port {}: link is {}, its twin {} follows", name_, link ? "up" : "down", interface_);
-  if (auto set = set_interface_carrier(interface_, link); !set)
-    base::log::warn("port {}: twin {}", name_, set.error().message);
+  if (link != twin_has_link_) {
+    std::atomic_ref(twin_has_link_).store(link, std::memory_order_relaxed);
+    base::log::info("port {}: link is {}, its twin {} follows", name_, link ? "up" : "down", interface_);
+  }
+  if (link == twin_carrier_) return;
+  const auto set = set_interface_carrier(ifindex_, link);
+  if (set) {
+    twin_carrier_ = link;
+    carrier_failure_.clear();
+  } else if (std::exchange(carrier_failure_, set.error().message) != set.error().message) {
+    base::log::warn("port {}: twin: {}; it is tried again", name_, set.error().message);
+  }
 }
 
 PortCounters Port::counters() const {

@@ -100,6 +100,8 @@ class Port {
   Nic nic_;
   std::optional<Twin> twin_;
   mutable bool twin_has_link_ = true;  // by atomic_ref; written by the control thread
+  bool twin_carrier_ = true;           // as the twin's kernel was told
+  std::string carrier_failure_;        // of the last attempt to tell it
   WorkerQueues nic_queues_;
   std::optional<WorkerQueues> twin_queues_;
 };
