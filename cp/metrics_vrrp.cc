@@ -39,6 +39,8 @@ constexpr auto kInstance = std::to_array<MetricRow<VrrpInstanceReport>>({
      field<&VrrpInstanceReport::addresses_repaired>},
     {"announcements_total", "Gratuitous ARP and neighbour advertisements sent.", kCounter,
      field<&VrrpInstanceReport::announcements>},
+    {"announce_errors_total", "Announcements that could not be sent.", kCounter,
+     field<&VrrpInstanceReport::announce_errors>},
     {"advert_interval_seconds", "Interval of adverts, as configured.", kGauge,
      ms_field<&VrrpInstanceReport::advert_ms>},
     {"master_down_seconds", "Silence of the master after which a backup takes over.", kGauge,

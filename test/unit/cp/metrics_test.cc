@@ -53,6 +53,7 @@ config::VrrpReport one_instance() {
   instance.priority_zero_received = 8;
   instance.addresses_repaired = 9;
   instance.announcements = 10;
+  instance.announce_errors = 15;
   instance.timer_late_us = 11;
   instance.timer_late_max_us = 1'200'000;
   config::VrrpReport report;
@@ -115,6 +116,8 @@ sluice_vrrp_priority_zero_received_total{instance="VI_1",interface="lan",vrid="6
 sluice_vrrp_addresses_repaired_total{instance="VI_1",interface="lan",vrid="61"} 9
 # TYPE sluice_vrrp_announcements_total counter
 sluice_vrrp_announcements_total{instance="VI_1",interface="lan",vrid="61"} 10
+# TYPE sluice_vrrp_announce_errors_total counter
+sluice_vrrp_announce_errors_total{instance="VI_1",interface="lan",vrid="61"} 15
 # TYPE sluice_vrrp_advert_interval_seconds gauge
 sluice_vrrp_advert_interval_seconds{instance="VI_1",interface="lan",vrid="61"} 1
 # TYPE sluice_vrrp_master_down_seconds gauge
