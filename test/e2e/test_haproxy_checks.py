@@ -139,7 +139,6 @@ ROUNDS = [
      "steps": ({"then": "hold"}, "L7TOUT")},
     {"http": ({"says": ["HTTP/1.0 204 No Content\r\n\r\n"]}, "L7RSP"),
      "https": ({"tls": "good", "then": "hold"}, "L7TOUT"),
-     "tls": ({"says": [""], "then": "reset"}, "L6RSP"),
      "steps": ({"says": ["PONG\r\n", ""], "then": "reset"}, "SOCKERR"),
      "secret": ({"tls": "good", "says": [""]}, "L7RSP")},
 ]
