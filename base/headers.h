@@ -110,6 +110,9 @@ struct Ipv6Hdr {
   [[nodiscard]] std::uint8_t version() const noexcept {
     return static_cast<std::uint8_t>(version_class_flow.host() >> 28);
   }
+  [[nodiscard]] std::uint8_t traffic_class() const noexcept {
+    return static_cast<std::uint8_t>(version_class_flow.host() >> 20);
+  }
 };
 static_assert(sizeof(Ipv6Hdr) == 40 && alignof(Ipv6Hdr) == 1);
 

@@ -16,23 +16,25 @@ using base::IpProto;
 
 constexpr std::uint8_t kHopLimit = 64;
 
-/// Writes the IP header of an answer in front of `payload` bytes at `l3_offset`.
+/// Writes the IP header of an answer in front of `payload` bytes at `l3_offset`. `dscp`: in its place in the
+/// traffic class, the two bits of ECN zero.
 template <Family F>
-void write_ip(Packet& packet, const base::Address<F>& src, const base::Address<F>& dst, IpProto proto,
-              std::size_t payload, WorkerState& worker) noexcept {
+void write_ip(Packet& packet, const base::Address<F>& src, const base::Address<F>& dst, std::uint8_t dscp,
+              IpProto proto, std::size_t payload, WorkerState& worker) noexcept {
   auto* ip = at<IpHdr<F>>(packet.bytes, packet.meta.l3_offset);
   *ip = {};
   ip->src = src;
   ip->dst = dst;
   if constexpr (F == Family::v4) {
     ip->version_ihl = 0x45;
+    ip->tos = dscp;
     ip->total_length = base::Be16{static_cast<std::uint16_t>(sizeof(*ip) + payload)};
     ip->id = base::Be16{worker.next_ip_id++};
     ip->ttl = kHopLimit;
     ip->protocol = proto;
     ip->checksum = base::ipv4_checksum(std::as_bytes(std::span(ip, 1)));
   } else {
-    ip->version_class_flow = base::Be32{0x6000'0000};
+    ip->version_class_flow = base::Be32{0x6000'0000U | std::uint32_t{dscp} << 20};
     ip->payload_length = base::Be16{static_cast<std::uint16_t>(payload)};
     ip->next_header = proto;
     ip->hop_limit = kHopLimit;
@@ -69,7 +71,7 @@ void make_reset(Packet& packet, DropReason reason, WorkerState& worker) noexcept
   // The answer is never longer than the segment: fixed headers without options.
   const std::size_t l4 = meta.l3_offset + sizeof(ip);
   *at<base::TcpHdr>(packet.bytes, l4) = out;
-  write_ip<F>(packet, ip.dst, ip.src, IpProto::tcp, sizeof(out), worker);
+  write_ip<F>(packet, ip.dst, ip.src, 0, IpProto::tcp, sizeof(out), worker);
   at<base::TcpHdr>(packet.bytes, l4)->checksum = base::l4_checksum(
       ip.dst, ip.src, IpProto::tcp, std::span<const std::byte>(packet.bytes).subspan(l4, sizeof(out)));
   turn_round(packet, l4 + sizeof(out), reason);
@@ -110,7 +112,16 @@ bool make_icmp(Packet& packet, IcmpAnswer what, std::uint16_t mtu, WorkerState& 
   if (!packet.grow_front(kHeaders)) return false;
   std::memmove(packet.bytes.data(), packet.bytes.data() + kHeaders, l3);
   const std::size_t l4 = l3 + sizeof(IpHdr<F>);
-  write_ip<F>(packet, ip.dst, ip.src, kIcmpProto<F>, sizeof(base::IcmpHdr) + quote, worker);
+  // RFC 5508 §7.7. No answer is ECN-capable (RFC 3168 §5).
+  std::uint8_t traffic_class = 0;
+  if constexpr (F == Family::v4) {
+    traffic_class = ip.tos;
+  } else {
+    traffic_class = ip.traffic_class();
+  }
+  constexpr std::uint8_t kDscp = 0xfc;
+  write_ip<F>(packet, ip.dst, ip.src, traffic_class & kDscp, kIcmpProto<F>, sizeof(base::IcmpHdr) + quote,
+              worker);
   auto* icmp = at<base::IcmpHdr>(packet.bytes, l4);
   const auto [type, code] = type_code<F>(what);
   *icmp = {.type = type, .code = code, .checksum = {}, .rest = base::Be32{mtu}};

@@ -2,6 +2,7 @@
 
 #include "base/checksum.h"
 #include "dp/ip_header.h"
+#include "dp/source_route.h"
 
 namespace sluice::dp {
 namespace {
@@ -81,6 +82,9 @@ template <Family F>
 bool mtu_is_sane(const base::IcmpHdr& icmp) noexcept {
   if constexpr (F == Family::v4) {
     if (icmp.type != base::icmp::kUnreachable || icmp.code != base::icmp::kCodeFragNeeded) return true;
+    // The least that IPv4 allows: links of less than the 576 bytes that every host takes are rare, but there
+    // are some, and without its error such a path would be a black hole. Whether to go so low, or to send
+    // without DF from then on, as Linux does below 552 (net.ipv4.route.min_pmtu), is the receiver's choice.
     const std::uint32_t mtu = icmp.rest.host() & 0xffffU;
     return mtu == 0 || mtu >= 68;  // 0: a router older than RFC 1191
   } else {
@@ -88,7 +92,37 @@ bool mtu_is_sane(const base::IcmpHdr& icmp) noexcept {
   }
 }
 
+/// Whether the checksum of the IPv4 header at `l3_offset` is right.
+bool header_is_right(std::span<const std::byte> bytes, std::size_t l3_offset,
+                     std::size_t l4_offset) noexcept {
+  return base::fold(base::sum_bytes(bytes.subspan(l3_offset, l4_offset - l3_offset))) == 0xffff;
+}
+
 }  // namespace
+
+template <Family F>
+DropReason flaw_of_icmp_error(const Packet& packet) noexcept {
+  const std::span<const std::byte> bytes = packet.bytes;
+  const Meta& meta = packet.meta;
+  // Every port's buffers hold its largest frame: only who cuts frames up on purpose has it in pieces.
+  if (bytes.size() < std::size_t{meta.l4_offset} + meta.l4_length) return DropReason::icmp_malformed;
+  if (is_source_routed<F>(bytes, meta.l3_offset, meta.l4_offset) ||
+      is_source_routed<F>(bytes, meta.inner_l3_offset, meta.inner_l4_offset)) {
+    return DropReason::source_routed;
+  }
+  std::uint64_t sum = 0;
+  if constexpr (F == Family::v4) {
+    if (!header_is_right(bytes, meta.l3_offset, meta.l4_offset) ||
+        !header_is_right(bytes, meta.inner_l3_offset, meta.inner_l4_offset)) {
+      return DropReason::icmp_bad_checksum;
+    }
+  } else {
+    const auto* ip = at<base::Ipv6Hdr>(bytes, meta.l3_offset);
+    sum = base::pseudo_header_sum(ip->src, ip->dst, IpProto::icmpv6, meta.l4_length);
+  }
+  sum = base::sum_bytes(bytes.subspan(meta.l4_offset, meta.l4_length), sum);
+  return base::fold(sum) == 0xffff ? DropReason::none : DropReason::icmp_bad_checksum;
+}
 
 template <Family F>
 bool translate_icmp_error(Packet& packet, const Flow<F>& flow, const FlowDetail& detail) noexcept {
@@ -121,6 +155,8 @@ bool translate_icmp_error(Packet& packet, const Flow<F>& flow, const FlowDetail&
   return true;
 }
 
+template DropReason flaw_of_icmp_error<Family::v4>(const Packet&) noexcept;
+template DropReason flaw_of_icmp_error<Family::v6>(const Packet&) noexcept;
 template bool translate_icmp_error(Packet&, const Flow<Family::v4>&, const FlowDetail&) noexcept;
 template bool translate_icmp_error(Packet&, const Flow<Family::v6>&, const FlowDetail&) noexcept;
 

@@ -23,12 +23,13 @@ template <base::Family F>
 inline constexpr base::IpProto kIcmpProto =
     F == base::Family::v4 ? base::IpProto::icmp : base::IpProto::icmpv6;
 
-/// ICMP messages that quote the packet they are about (RFC 792; RFC 4443 §2.1: types below 128).
+/// ICMP messages that quote the packet they are about (RFC 792; RFC 4443 §2.1: types below 128). Not source
+/// quench, which nobody is to act on any more (RFC 6633): it is left to the kernel, which ignores it.
 template <base::Family F>
 [[nodiscard]] constexpr bool is_icmp_error(std::uint8_t type) noexcept {
   if constexpr (F == base::Family::v4) {
     return type == base::icmp::kUnreachable || type == base::icmp::kTimeExceeded ||
-           type == base::icmp::kParameterProblem || type == base::icmp::kSourceQuench;
+           type == base::icmp::kParameterProblem;
   } else {
     return type < 128;
   }

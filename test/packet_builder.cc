@@ -88,8 +88,14 @@ PacketBuilder& PacketBuilder::df() {
   return *this;
 }
 PacketBuilder& PacketBuilder::options(std::size_t n) {
-  require(net_ == Net::v4 && n % 4 == 0 && n <= 40, "options(n): IPv4, n = 0, 4, ... 40");
-  options_ = n;
+  Bytes bytes(n, std::byte{1});
+  if (n != 0) bytes.back() = std::byte{0};
+  return options(bytes);
+}
+PacketBuilder& PacketBuilder::options(std::span<const std::byte> bytes) {
+  require(net_ == Net::v4 && bytes.size() % 4 == 0 && bytes.size() <= 40,
+          "options(): IPv4, 0, 4, ... 40 bytes");
+  options_.assign(bytes.begin(), bytes.end());
   return *this;
 }
 PacketBuilder& PacketBuilder::fragment(std::size_t offset, bool more, std::uint32_t id) {

@@ -69,6 +69,7 @@ class PacketBuilder {
   PacketBuilder& df();
   PacketBuilder& options(
       std::size_t n);  ///< n bytes of IPv4 options (NOPs, then end of list); n = 4, 8, ... 40
+  PacketBuilder& options(std::span<const std::byte> bytes);  ///< verbatim; 4, 8, ... 40 bytes
   /// Fragment header: `offset` in bytes, a multiple of 8. IPv4: `id` as of id(). A first fragment's L4 header
   /// gets the checksum of what is in it; fragments() makes the pieces of a whole packet.
   PacketBuilder& fragment(std::size_t offset, bool more, std::uint32_t id = 0);
@@ -150,7 +151,7 @@ class PacketBuilder {
   std::uint8_t ttl_ = 64, tos_ = 0;
   std::uint32_t flow_label_ = 0;
   std::uint16_t id_ = 0, fragment_ = 0;
-  std::size_t options_ = 0;
+  Bytes options_;
   std::vector<Extension> extensions_;
   std::optional<std::uint8_t> protocol_, version_, ihl_;
   std::optional<std::uint16_t> total_length_;

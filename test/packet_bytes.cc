@@ -83,10 +83,10 @@ Bytes PacketBuilder::l4_bytes() const {
 Bytes PacketBuilder::ip4_bytes() const {
   const Bytes above = l4_bytes();
   Bytes out;
-  put8(out,
-       std::size_t{version_.value_or(4)} << 4 | ihl_.value_or(static_cast<std::uint8_t>(5 + options_ / 4)));
+  put8(out, std::size_t{version_.value_or(4)} << 4 |
+                ihl_.value_or(static_cast<std::uint8_t>(5 + options_.size() / 4)));
   put8(out, tos_);
-  put16(out, total_length_.value_or(static_cast<std::uint16_t>(kIp4Length + options_ + above.size())));
+  put16(out, total_length_.value_or(static_cast<std::uint16_t>(kIp4Length + options_.size() + above.size())));
   put16(out, id_);
   put16(out, fragment_);
   put8(out, ttl_);
@@ -94,7 +94,7 @@ Bytes PacketBuilder::ip4_bytes() const {
   put16(out, 0);
   put32(out, src4_.value.host());
   put32(out, dst4_.value.host());
-  for (std::size_t i = 0; i < options_; ++i) put8(out, i + 1 == options_ ? 0 : 1);
+  put(out, options_);
   set16(out, 10, rfc1071(out) ^ (bad_ip_checksum_ ? 0x0100 : 0));
   put(out, above);
   return out;

@@ -7,6 +7,7 @@
 #include "dp/flow/attempt.h"
 #include "dp/flow/flow_life.h"
 #include "dp/flow/tcp_track.h"
+#include "dp/icmp_error.h"
 #include "dp/own_reset.h"
 #include "dp/rewrite.h"
 
@@ -89,6 +90,8 @@ bool first_answer(Packet& packet, std::uint32_t number, const Snapshot& snapshot
 template <Family F>
 void mind_error(Packet& packet, std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
                 base::Tick now) noexcept {
+  if (const DropReason flaw = flaw_of_icmp_error<F>(packet); flaw != DropReason::none)
+    return packet.drop(flaw);
   const Flow<F>& flow = worker.flows<F>().flow(number);
   if (flow.state != FlowState::syn_sent || packet.meta.direction != Direction::to_client) return;
   if (!says_unreachable<F>(packet, worker.flows<F>().detail(number))) return;

@@ -256,7 +256,7 @@ GLOBAL int quotes_ours(struct xdp_md* ctx, int ipv6, __u32 icmp_offset) {
   const struct icmp_hdr* icmp = start_of(ctx) + icmp_offset;
   if ((void*)(icmp + 1) > end_of(ctx)) return 0;
   const __u8 type = icmp->type;
-  if (ipv6 ? type < 1 || type > 4 : type != 3 && type != 4 && type != 11 && type != 12) return 0;
+  if (ipv6 ? type < 1 || type > 4 : type != 3 && type != 11 && type != 12) return 0;
   const __u32 inner = icmp_offset + sizeof(*icmp);
   const int found = walk(ctx, ipv6, inner);
   if (found < 0 || found & LATER || !is_transport(found)) return 0;

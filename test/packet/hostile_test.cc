@@ -90,39 +90,27 @@ TYPED_TEST(Hostile, SynsThatNoServerAnswersGetNoFurther) {
 
 TEST(HostileIpv4, SourceRoutesAndBadHeadersGetNoFurther) {
   constexpr Family F = Family::v4;
-  constexpr std::size_t kIp = 14, kOptions = kIp + 20;
-  const Bytes syn =
-      from_client<F>(Net<F>::client(), Net<F>::vip()).options(8).tcp(40'000, kPort, SYN).bytes();
+  const auto syn_with = [](const Bytes& options) {
+    return from_client<F>(Net<F>::client(), Net<F>::vip()).options(options).tcp(40'000, kPort, SYN);
+  };
   for (const unsigned kind : {131U, 137U, 7U, 148U}) {  // LSRR, SSRR, record route, router alert
     for (const std::size_t at : {std::size_t{0}, std::size_t{3}}) {
       SCOPED_TRACE(std::to_string(kind) + " at " + std::to_string(at));
-      Bytes frame = syn;
-      const auto put = [&](std::size_t offset, unsigned value) { frame[offset] = std::byte(value); };
-      for (std::size_t i = 0; i < 8; ++i) put(kOptions + i, 1);
-      put(kOptions + at, kind);
-      put(kOptions + at + 1, 4);
-      put(kOptions + at + 2, 4);
-      put(kOptions + at + 3, 0);
-      std::uint32_t sum = 0;
-      put(kIp + 10, 0);
-      put(kIp + 11, 0);
-      for (std::size_t i = 0; i < 28; i += 2) {
-        sum += std::to_integer<std::uint32_t>(frame[kIp + i]) << 8 |
-               std::to_integer<std::uint32_t>(frame[kIp + i + 1]);
-      }
-      sum = ~((sum & 0xffff) + (sum >> 16));
-      put(kIp + 10, sum >> 8 & 0xff);
-      put(kIp + 11, sum & 0xff);
+      Bytes options(8, std::byte{1});
+      options[at] = std::byte(kind);
+      options[at + 1] = options[at + 2] = std::byte{4};
+      options[at + 3] = std::byte{0};
       Balancer b;
       b.configure({web<F>(2)});
-      const Outcome o = b.send(frame);
+      const Outcome o = b.send(syn_with(options));
       EXPECT_EQ(o.reason, kind == 131 || kind == 137 ? DropReason::source_routed : DropReason::none) << o;
     }
   }
   Balancer b;
   b.configure({web<F>(2)});
-  Bytes frame = syn;
-  frame[kIp + 11] ^= std::byte{1};
+  Bytes frame = syn_with(Bytes(8, std::byte{1})).bytes();
+  constexpr std::size_t kChecksum = 14 + 10;
+  frame[kChecksum + 1] ^= std::byte{1};
   EXPECT_TRUE(b.send(frame).dropped(DropReason::bad_checksum));
 }
 

@@ -403,6 +403,25 @@ TYPED_TEST(Nat, Hairpin) {  // VPP: hairpinning, self_twice_nat
   EXPECT_EQ(r.seen().to(), (base::Endpoint{self, 40'000}));
 }
 
+TYPED_TEST(Nat, HairpinOfUdp) {  // RFC 4787 REQ-9, 9a
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({dns<F>(1)});
+  const auto self = Net<F>::server();
+  const auto packet = with_ip<F>(eth(Balancer::server_mac(0), Balancer::port_mac(1)), self, Net<F>::vip());
+  const Outcome o = b.send(PacketBuilder(packet).udp(5'000, kPort).payload(20), {0, 1, 0});
+  ASSERT_TRUE(o.forwarded()) << o;
+  EXPECT_EQ(o.port, 1);
+  EXPECT_EQ(o.seen().src, base::IpAddress(Net<F>::vip())) << "of the external endpoint";
+  EXPECT_TRUE(kSourcePorts.contains(o.seen().sport));
+  EXPECT_EQ(o.seen().to(), (base::Endpoint{self, kServerPort}));
+  const Outcome r = b.send(PacketBuilder(packet).udp(kServerPort, o.seen().sport).payload(30), {0, 1, 0});
+  ASSERT_TRUE(r.forwarded()) << r;
+  EXPECT_EQ(r.port, 1);
+  EXPECT_EQ(r.seen().from(), (base::Endpoint{Net<F>::vip(), kPort}));
+  EXPECT_EQ(r.seen().to(), (base::Endpoint{self, 5'000}));
+}
+
 // Case 11.
 
 TYPED_TEST(Nat, TagsInAndOut) {

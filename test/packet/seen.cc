@@ -28,6 +28,7 @@ void see_ip(View packet, bool is_v6, bool is_quote, Seen& seen) {
   const IpView ip = read_ip(packet, is_v6, is_quote);
   seen.src = address_at(ip.header.from(is_v6 ? 8 : 12), is_v6);
   seen.dst = address_at(ip.header.from(is_v6 ? 24 : 16), is_v6);
+  seen.tos = static_cast<std::uint8_t>(is_v6 ? ip.header.u16(0) >> 4 & 0xffU : ip.header.u8(1));
   seen.ttl = static_cast<std::uint8_t>(ip.header.u8(is_v6 ? 7 : 8));
   seen.ip_length = is_v6 ? ip.header.u16(4) + std::size_t{40} : ip.header.u16(2);
   seen.trailer = ip.trailer;

@@ -19,6 +19,7 @@ struct Seen {
   base::IpAddress src, dst;
   unsigned protocol = 0;
   std::uint8_t ttl = 0;
+  std::uint8_t tos = 0;       ///< or traffic class
   std::size_t ip_length = 0;  ///< as the header says
   std::size_t trailer = 0;    ///< bytes behind the packet
   std::uint16_t sport = 0, dport = 0;

@@ -122,6 +122,7 @@ std::vector<Row> rows() {
       {"error about a packet to a server", eth().ip4(server, local).icmp(3, 3).quote(to_server, 28), true},
       {"time exceeded", eth().ip4(router, vip).icmp(11, 0).quote(to_client), true},
       {"echo reply that looks like an error", eth().ip4(router, vip).icmp(0, 0).quote(to_client), false},
+      {"source quench", eth().ip4(router, vip).icmp(4, 0).quote(to_client), false},
       {"redirect", eth().ip4(router, vip).icmp(5, 1).quote(to_client), false},
       {"error about the kernel's packet",
        eth().ip4(router, vip).icmp(3, 1).quote(eth().ip4(vip, client).tcp(22, 40000, ACK)), false},
