@@ -76,7 +76,7 @@ struct Timeouts {
   std::optional<Milliseconds> tunnel;      ///< replaces client and server where it is given
   std::optional<Milliseconds> client_fin;  ///< the server has closed, the client not; default: as before that
   std::optional<Milliseconds> server_fin;  ///< the client has closed, the server not; default: as before that
-  Milliseconds udp{60'000};
+  Milliseconds udp{120'000};  ///< the least of RFC 4787 REQ-5: a flow holds a source port for so long
   friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 

@@ -42,6 +42,16 @@ bool is_outstanding(const Flow<F>& flow, Direction d, std::uint32_t seq) noexcep
   return seq_at_or_before(first, last) && seq - first <= last - first;
 }
 
+/// Whether the receiver would take a segment for its acknowledgement (RFC 5961 §5.2): of nothing that was not
+/// sent, and no older than the window is wide. `first`: nothing was acknowledged before.
+template <Family F>
+bool is_acceptable(const Flow<F>& flow, Direction d, const base::TcpHdr& tcp, std::uint32_t ack,
+                   bool first) noexcept {
+  if (!tcp.flags.ack() || !seq_at_or_before(ack, flow.end[index(reverse(d))])) return false;
+  const std::uint32_t window = std::max<std::uint32_t>(scaled_window(flow, d), 0xffff);
+  return first || seq_at_or_before(flow.acked[index(d)] - window, ack);
+}
+
 /// A RST counts only where the receiver would take it at once: at the next byte that it expects (RFC 5961
 /// §3.2), which lies between what it has acknowledged and what has been sent to it.
 template <Family F>
@@ -109,6 +119,8 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
   const bool reopens = event == TcpEvent::syn_ack && d == Direction::to_client &&
                        (before == FlowState::closing || before == FlowState::time_wait) &&
                        seq != detail.first[index(d)];
+  const bool first = d == Direction::to_server ? (flow.flags & Flow<F>::kClientAcked) == 0
+                                               : before == FlowState::syn_sent || reopens;
   if (opens || reopens) {
     if (d == Direction::to_client || seq != detail.first[index(d)]) detail.first[index(d)] = seq;
     end = segment_end;
@@ -117,18 +129,16 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
       flow.end[index(other)] = ack;
       flow.flags &= static_cast<std::uint8_t>(~(Flow<F>::kClientAcked | Flow<F>::kServerClosedFirst));
     }
-  } else if (!tcp->flags.syn() && seq_before(end, segment_end)) {
-    // Sent beyond the other side's window: not believed, else a blind segment could shift what counts as in
-    // order.
+  } else if (!tcp->flags.syn() && seq_before(end, segment_end) && is_acceptable(flow, d, *tcp, ack, first)) {
+    // Sent beyond the other side's window, or what it would drop for its acknowledgement: not believed, else
+    // a blind segment could shift what counts as in order.
     const std::uint32_t room = std::max<std::uint32_t>(scaled_window(flow, other), 0xffff);
     if (segment_end - end <= room) end = segment_end;
   }
   const bool blind = is_blind(flow, detail, d, *tcp, ack);
-  if (tcp->flags.ack() && !blind) {
+  if (!blind && is_acceptable(flow, d, *tcp, ack, first)) {
     std::uint32_t& acked = flow.acked[index(d)];
-    const bool first = d == Direction::to_server ? (flow.flags & Flow<F>::kClientAcked) == 0
-                                                 : before == FlowState::syn_sent || reopens;
-    if (seq_at_or_before(ack, flow.end[index(other)]) && (first || seq_before(acked, ack))) {
+    if (first || seq_before(acked, ack)) {
       acked = ack;
       if (d == Direction::to_server) flow.flags |= Flow<F>::kClientAcked;
     }

@@ -168,8 +168,10 @@ void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::
     meta.direction = found.direction;
     if (meta.icmp_error) return mind_error<F>(packet, found.flow, snapshot, worker, now);
     Flow<F>& flow = flows.flow(found.flow);
-    if ((flow.flags & Flow<F>::kOnlyDataCounts) == 0 ||
-        moves_data(flow, meta.direction, packet.bytes.subspan(meta.l4_offset), meta.l4_length)) {
+    // A RST that is believed changes the state, and counts below; others make nothing last (RFC 7857 §7.1).
+    if (!meta.tcp_flags.rst() &&
+        ((flow.flags & Flow<F>::kOnlyDataCounts) == 0 ||
+         moves_data(flow, meta.direction, packet.bytes.subspan(meta.l4_offset), meta.l4_length))) {
       flow.last_seen = now;
     }
     if (follow<F>(packet, found.flow, snapshot, worker, now)) {

@@ -88,6 +88,7 @@ TYPED_TEST(Maxconn, HoldsForUdpWhichIsRefused) {
     auto service = dns<F>(2);
     for (auto& s : service.servers) s.maxconn = 3;
     service.balance = balance;
+    service.timeouts.udp = config::Milliseconds(60'000);
     b.configure({service});
     unsigned forwarded = 0;
     for (unsigned n = 0; n < 20; ++n) {

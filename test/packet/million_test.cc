@@ -63,6 +63,7 @@ TEST(Million, ConcurrentFlowsAreFoundBothWaysAndCostAtMost128BytesEach) {
   options.limits.half_open_per_worker = kFlows;
   Balancer b(options);
   auto service = dns<F>(kServers);
+  service.timeouts.udp = config::Milliseconds(60'000);
   service.source_ports = {1'024, 65'535};
   b.configure({service});
   dp::WorkerState& w = b.worker();

@@ -101,7 +101,7 @@ TYPED_TEST(Nat, UdpBothWays) {
   EXPECT_EQ(counts.packets_out, 1U);
   EXPECT_EQ(counts.bytes_in, asked.ip_length);
   EXPECT_EQ(counts.bytes_out, r.seen().ip_length);
-  b.advance(59'000);
+  b.advance(119'000);
   EXPECT_EQ(b.flows(), 1U);
   b.advance(1'500);
   EXPECT_EQ(b.flows(), 0U);
@@ -258,7 +258,7 @@ TYPED_TEST(Nat, PortsAreUsedInTheOrderInWhichTheyCameBack) {
     b.advance(1'000, 1'000);
   }
   EXPECT_EQ(std::set<std::uint16_t>(order.begin(), order.end()).size(), 10U);
-  b.advance(61'000);
+  b.advance(121'000);
   ASSERT_EQ(b.flows(), 0U);
   for (unsigned n = 0; n < 10; ++n) EXPECT_EQ(b.send(query<F>(n)).seen().sport, order[n]);
 }
@@ -275,7 +275,7 @@ TYPED_TEST(Nat, ExhaustionIsCountedAndPasses) {  // VPP: out_of_ports, ports_exh
   EXPECT_TRUE(b.send(query<F>(10)).dropped(DropReason::no_source_port));
   EXPECT_TRUE(b.send(query<F>(3)).forwarded()) << "flows that are there go on";
   EXPECT_EQ(b.flows(), 10U);
-  b.advance(62'000);
+  b.advance(122'000);
   EXPECT_TRUE(b.send(query<F>(10)).forwarded());
 }
 

@@ -332,6 +332,23 @@ TYPED_TEST(TcpLife, HalfReopenInside) {  // VPP: half_reopen_inside
   EXPECT_EQ(c.state(), FlowState::time_wait) << "and does not disturb the end";
 }
 
+TYPED_TEST(TcpLife, HalfReopenOutside) {  // VPP: half_reopen_outside
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({web<F>()});
+  Connection<F> c(b, 0, 40'000);
+  c.open();
+  EXPECT_TRUE(c.client(FIN | ACK).forwarded());
+  EXPECT_TRUE(c.server(FIN | ACK).forwarded());
+  ASSERT_EQ(c.state(), FlowState::closing);
+  EXPECT_TRUE(c.send_server(c.server_packet(SYN).seq(c.peer_next_ + 5'000)).forwarded());
+  EXPECT_EQ(c.state(), FlowState::closing) << "a SYN alone reopens nothing";
+  EXPECT_TRUE(c.client(ACK).forwarded());
+  EXPECT_EQ(c.state(), FlowState::time_wait) << "and does not disturb the end";
+  EXPECT_TRUE(c.send_server(c.server_packet(SYN).seq(c.peer_next_ + 5'000)).forwarded());
+  EXPECT_EQ(c.state(), FlowState::time_wait);
+}
+
 TYPED_TEST(TcpLife,
            ServerThatAcceptsTheSynReopensAClosingFlow) {  // VPP: session_reopen, seen from both sides
   constexpr Family F = TypeParam::kFamily;

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "dp/flow/flow_life.h"
-#include "test/packet/world.h"
+#include "test/packet/icmp_errors.h"
 
 namespace sluice::test {
 namespace {
@@ -205,6 +205,89 @@ TYPED_TEST(Timeouts, OfUdpEndsInSilence) {
   b.advance(2'000);
   EXPECT_EQ(b.flows(), 0U);
   EXPECT_TRUE(b.take_own().empty());
+}
+
+TYPED_TEST(Timeouts, OfUdpIsTwoMinutesByDefault) {  // RFC 4787 REQ-5
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool answered : {false, true}) {
+    Balancer b;
+    b.configure({dns<F>(1)});
+    const Outcome o = b.send(from_client<F>(Net<F>::client(), Net<F>::vip()).udp(9, kPort));
+    ASSERT_TRUE(o.forwarded());
+    if (answered) {
+      EXPECT_TRUE(
+          b.send(from_server<F>(0, Net<F>::vip()).udp(kServerPort, o.seen().sport), {0, 1, 0}).forwarded());
+    }
+    b.advance(119'999);
+    EXPECT_EQ(b.flows(), 1U);
+    b.advance(300, 100);
+    EXPECT_EQ(b.flows(), 0U);
+  }
+}
+
+TYPED_TEST(Timeouts, EitherDirectionRefreshesUdp) {  // RFC 4787 REQ-6, 6a
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool by_server : {false, true}) {
+    Balancer b;
+    auto service = dns<F>(1);
+    service.timeouts.udp = seconds(30);
+    b.configure({service});
+    const auto query = from_client<F>(Net<F>::client(), Net<F>::vip()).udp(9, kPort);
+    const Outcome o = b.send(query);
+    ASSERT_TRUE(o.forwarded());
+    const auto answer = from_server<F>(0, Net<F>::vip()).udp(kServerPort, o.seen().sport);
+    for (int i = 0; i < 4; ++i) {
+      b.advance(29'000);
+      EXPECT_TRUE((by_server ? b.send(answer, {0, 1, 0}) : b.send(query)).forwarded()) << i;
+    }
+    b.advance(30'300, 100);
+    EXPECT_EQ(b.flows(), 0U);
+  }
+}
+
+TYPED_TEST(Timeouts, IcmpErrorsRefreshNothing) {  // RFC 7857 §7.1
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = dns<F>(3);
+  service.timeouts.udp = seconds(30);
+  b.configure({service, timed<F>()});
+  const UdpFlow<F> udp(b);
+  Connection<F> c(b, 0, 40'000);
+  c.open();
+  const Outcome segment = c.client(ACK, 100);
+  for (int i = 0; i < 3; ++i) {
+    b.advance(9'900);
+    EXPECT_TRUE(b.send(error_about<F>(Net<F>::client(), Net<F>::vip(), Balancer::kGatewayMac, 0,
+                                      kPortUnreachable, udp.replied.out, kIp<F> + 8))
+                    .forwarded());
+  }
+  b.advance(600, 100);
+  EXPECT_EQ(b.flows(), 1U) << "that of TCP";
+  b.advance(169'500);
+  EXPECT_TRUE(b.send(error_about<F>(Net<F>::router(), Net<F>::vip(), Balancer::server_mac(0), 1, kTtlExceeded,
+                                    segment.out, kIp<F> + 8),
+                     {0, 1, 0})
+                  .forwarded());
+  b.advance(400, 100);
+  EXPECT_EQ(c.state(), FlowState::unused);
+}
+
+TYPED_TEST(Timeouts, ResetsThatAreNotBelievedRefreshNothing) {  // RFC 7857 §7.1
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool by_client : {true, false}) {
+    Balancer b;
+    b.configure({timed<F>()});
+    Connection<F> c(b, 0, 40'000);
+    c.open();
+    b.advance(199'000);
+    const Outcome o = by_client ? c.send_client(c.client_packet(RST).seq(c.next_ + 9))
+                                : c.send_server(c.server_packet(RST).seq(c.peer_next_ + 9));
+    EXPECT_TRUE(o.forwarded());
+    EXPECT_EQ(c.state(), FlowState::established);
+    b.advance(1'300, 100);
+    EXPECT_EQ(c.state(), FlowState::unused);
+    expect_both_told(b, c);
+  }
 }
 
 TYPED_TEST(Timeouts, AnySegmentRefreshesByDefault) {

@@ -59,7 +59,7 @@ TEST(Diff, TellsWhatCameWentAndChanged) {
                           R"(port "lan" changed: device "af_xdp:eth0" -> "af_xdp:eth1")",
                           R"(port "wan" added: vdev:net_null0)",
                           R"(service "new" added: [2001:db8::1]:53/udp, 1 server)",
-                          R"(service "web" changed: balance roundrobin -> first, timeouts.udp 1m -> 90s)",
+                          R"(service "web" changed: balance roundrobin -> first, timeouts.udp 2m -> 90s)",
                           R"(server "web/s3" added: 192.0.2.13:80, weight 5)",
                           R"(server "web/s1" changed: weight 100 -> 50, check.down_interval default -> 1s)",
                           R"(server "web/s2" removed: 192.0.2.12:80, weight 100)",
