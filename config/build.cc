@@ -79,6 +79,13 @@ class Builder {
     reader_.read_duration(section, "udp", out.udp);
   }
 
+  static void read_mss(const Section& section, Mss& out) {
+    SectionReader::read_number(section, "mss", out.limit);
+    if (const auto word = SectionReader::text(section, "mss")) {
+      if (const auto mss = Mss::parse(*word)) out = *mss;
+    }
+  }
+
   /// What "defaults" and a service have in common.
   void read_common(const Section& section, ServiceDraft& out) {
     SectionReader::read_name_of(section, "mode", out.service.mode);
@@ -88,6 +95,7 @@ class Builder {
     SectionReader::read_name_of(section, "no_server", out.service.no_server);
     SectionReader::read_number(section, "retries", out.service.retries);
     SectionReader::read_flag(section, "redispatch", out.service.redispatch);
+    read_mss(section, out.service.mss);
     SectionReader::read_flag(section, "allbackups", out.service.allbackups);
     read_timeouts(section.inner("timeouts"), out.service.timeouts);
     read_source_ports(section, out.service.source_ports);

@@ -123,7 +123,8 @@ void compare_service(Members& members, const AnyService& from, const AnyService&
       .add("no_server", from.no_server, to.no_server)
       .add("maxconn", from.maxconn, to.maxconn)
       .add("retries", from.retries, to.retries)
-      .add("redispatch", from.redispatch, to.redispatch);
+      .add("redispatch", from.redispatch, to.redispatch)
+      .add("mss", from.mss, to.mss);
   if constexpr (std::same_as<AnyService, Service>) {
     members.add("allbackups", from.allbackups, to.allbackups);
   }

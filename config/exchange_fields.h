@@ -45,6 +45,7 @@ void fields(auto& v, Like<ForwardingService> auto& service) {
   v.optional("maxconn", service.maxconn);
   v.optional("retries", service.retries);
   v.optional("redispatch", service.redispatch);
+  v.optional("mss", service.mss);
   v.required("local_addresses", service.local_addresses);
   v.optional("source_ports", service.source_ports);
   v.required("servers", service.servers);

@@ -23,6 +23,7 @@ ForwardingState forwarding_of(const Config& config, std::uint64_t generation,
     out.maxconn = service.maxconn;
     out.retries = service.retries;
     out.redispatch = service.redispatch;
+    out.mss = service.mss;
     out.local_addresses = service.local_addresses;
     out.source_ports = service.source_ports;
     out.servers.reserve(service.servers.size());

@@ -40,6 +40,7 @@ struct ForwardingService {
   std::uint32_t maxconn = 0;             ///< connections at one time; 0: no limit
   std::uint16_t retries = 3;
   bool redispatch = true;
+  Mss mss;
   std::vector<base::IpAddress> local_addresses;  ///< never empty
   PortRange source_ports;
   std::vector<ForwardingServer> servers;

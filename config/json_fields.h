@@ -99,8 +99,8 @@ inline constexpr bool kIsVector = false;
 template <typename T>
 inline constexpr bool kIsVector<std::vector<T>> = true;
 template <typename T>
-concept Text =
-    std::same_as<T, base::Endpoint> || std::same_as<T, base::IpAddress> || std::same_as<T, base::Prefix>;
+concept Text = std::same_as<T, base::Endpoint> || std::same_as<T, base::IpAddress> ||
+    std::same_as<T, base::Prefix> || std::same_as<T, Mss>;
 template <typename T>
 concept Milli = std::same_as<T, Milliseconds>;
 

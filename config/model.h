@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "config/mss.h"
 #include "config/vrrp.h"
 
 /// What the user wants, as values: the result of reading a configuration file. Defaults are filled in; every
@@ -211,6 +212,7 @@ struct Service {
   std::uint32_t maxconn = 0;  ///< connections at one time; 0: no limit
   std::uint16_t retries = 3;  ///< further attempts when a server refuses or does not answer
   bool redispatch = true;     ///< further attempts go to other servers
+  Mss mss;
   bool allbackups = false;    ///< all backup servers stand in, not only the first
   /// Source addresses towards the servers, of the VIP's family; default: the VIP itself.
   std::vector<base::IpAddress> local_addresses;

@@ -11,6 +11,7 @@
 #include "dp/flow/tcp_options.h"
 #include "dp/icmp_error.h"
 #include "dp/ip_header.h"
+#include "dp/mss_limit.h"
 
 namespace sluice::dp {
 namespace {
@@ -176,8 +177,9 @@ ChecksumDelta renumber(Packet& packet, const Flow<F>& flow, const FlowDetail& de
   return delta;
 }
 
+/// `mss`: what the MSS option of a SYN may say; kOff for all else.
 template <Family F>
-void rewrite_l4(Packet& packet, const Flow<F>& flow, const FlowDetail& detail) noexcept {
+void rewrite_l4(Packet& packet, const Flow<F>& flow, const FlowDetail& detail, std::uint16_t mss) noexcept {
   const bool to_server = packet.meta.direction == Direction::to_server;
   auto* ip = at<IpHdr<F>>(packet.bytes, packet.meta.l3_offset);
   auto* ports = at<L4Ports>(packet.bytes, packet.meta.l4_offset);
@@ -204,6 +206,7 @@ void rewrite_l4(Packet& packet, const Flow<F>& flow, const FlowDetail& detail) n
   constexpr std::uint8_t kRenumbers = Flow<F>::kTranslatesSequence | Flow<F>::kStripsTimestamps;
   if ((flow.flags & kRenumbers) != 0) [[unlikely]]
     l4.add(renumber(packet, flow, detail));
+  if (mss != config::Mss::kOff) l4.add(clamp_mss(packet.bytes.subspan(packet.meta.l4_offset), mss));
   auto* tcp = at<base::TcpHdr>(packet.bytes, packet.meta.l4_offset);
   tcp->checksum = update_checksum(tcp->checksum, l4);
 }
@@ -230,7 +233,8 @@ void rewrite(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base
   if (packet.meta.icmp_error) {
     if (!translate_icmp_error<F>(packet, flow, detail)) return packet.drop(DropReason::icmp_malformed);
   } else {
-    rewrite_l4<F>(packet, flow, detail);
+    const std::uint16_t mss = packet.meta.tcp_flags.syn() ? mss_limit(flow, snapshot) : config::Mss::kOff;
+    rewrite_l4<F>(packet, flow, detail, mss);
     ServerCounters& counters = worker.servers[flow.server_slot];
     counters.packets[index(packet.meta.direction)].add(1);
     counters.bytes[index(packet.meta.direction)].add(packet.meta.l3_length);

@@ -58,6 +58,7 @@ struct Service {
   std::uint32_t retry_ms = 0;                  ///< between two attempts at one server
   std::uint16_t retries = 0;                   ///< further attempts
   bool redispatch = false;                     ///< further attempts go to other servers
+  std::uint16_t mss = config::Mss::kAuto;      ///< config::Mss::limit
   bool refuses = true;                         ///< when no server is usable; else silence
   std::vector<std::uint16_t> local_addresses;  ///< numbers in ServiceTables::addresses
 };

@@ -241,6 +241,7 @@ class ServiceCompiler::Build {
       to.retry_ms = std::min(ms(from.timeouts.connect), kRetryMs);
       to.retries = from.retries;
       to.redispatch = from.redispatch;
+      to.mss = from.mss.limit;
       to.refuses = from.no_server != config::NoServer::drop;
       const config::Timeouts& t = from.timeouts;
       const config::Milliseconds open = udp ? t.udp : t.tunnel.value_or(std::min(t.client, t.server));

@@ -10,6 +10,7 @@ using base::at;
 enum class Kind : std::uint8_t {
   end = 0,
   nop = 1,
+  mss = 2,
   window_scale = 3,
   sack = 5,
   timestamps = 8,
@@ -67,6 +68,18 @@ bool is_signed(std::span<const std::byte> segment) noexcept {
     return !found;
   });
   return found;
+}
+
+base::ChecksumDelta clamp_mss(std::span<std::byte> segment, std::uint16_t limit) noexcept {
+  base::ChecksumDelta delta;
+  each_option(segment, [&](Kind kind, std::size_t offset, std::size_t length) {
+    if (kind != Kind::mss || length != 4) return true;
+    if (at<base::Be16>(segment, offset + 2)->host() <= limit) return true;
+    put(segment, offset + 2, std::byte(limit >> 8U), delta);
+    put(segment, offset + 3, std::byte(limit & 0xffU), delta);
+    return true;
+  });
+  return delta;
 }
 
 base::ChecksumDelta strip_timestamps(std::span<std::byte> segment) noexcept {

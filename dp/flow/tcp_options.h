@@ -17,6 +17,10 @@ namespace sluice::dp {
 /// Whether it carries a signature that covers the addresses: MD5 (RFC 2385) or TCP-AO (RFC 5925).
 [[nodiscard]] bool is_signed(std::span<const std::byte> segment) noexcept;
 
+/// Lowers the MSS option (RFC 9293 §3.2) to `limit` where it says more; the delta for the checksum. Options
+/// of the wrong length, and what stands behind a malformed one, stay as they are.
+[[nodiscard]] base::ChecksumDelta clamp_mss(std::span<std::byte> segment, std::uint16_t limit) noexcept;
+
 /// Overwrites the timestamps option by NOPs; the delta for the checksum. Nothing changes when there is none.
 [[nodiscard]] base::ChecksumDelta strip_timestamps(std::span<std::byte> segment) noexcept;
 

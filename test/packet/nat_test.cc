@@ -422,6 +422,30 @@ TYPED_TEST(Nat, HairpinOfUdp) {  // RFC 4787 REQ-9, 9a
   EXPECT_EQ(r.seen().to(), (base::Endpoint{self, 5'000}));
 }
 
+TYPED_TEST(Nat, DscpAndEcnAreKept) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({dns<F>(1), web<F>(1)});
+  Connection<F> c(b, 0, 40'000);
+  c.open();
+  const Outcome o = b.send(query<F>(0));
+  ASSERT_TRUE(o.forwarded());
+  const auto answer = from_server<F>(0, Net<F>::vip()).udp(kServerPort, o.seen().sport);
+  for (unsigned tos = 0; tos < 256; ++tos) {
+    const auto field = static_cast<std::uint8_t>(tos);
+    EXPECT_EQ(b.send(query<F>(0).tos(field)).seen().tos, tos);
+    EXPECT_EQ(b.send(PacketBuilder(answer).tos(field), {0, 1, 0}).seen().tos, tos);
+    EXPECT_EQ(c.send_client(c.client_packet(ACK).tos(field)).seen().tos, tos);
+    EXPECT_EQ(c.send_server(c.server_packet(ACK).tos(field)).seen().tos, tos);
+  }
+  // What negotiates ECN (RFC 3168 §6.1), and tells of it.
+  Connection<F> ecn(b, 1, 40'000);
+  EXPECT_EQ(ecn.client(SYN | ECE | CWR).seen().flags, SYN | ECE | CWR);
+  ecn.peer_next_ = 9;
+  EXPECT_EQ(ecn.server(SYN | ACK | ECE).seen().flags, SYN | ACK | ECE);
+  EXPECT_EQ(ecn.client(ACK | CWR, 10).seen().flags, ACK | CWR);
+}
+
 // Case 11.
 
 TYPED_TEST(Nat, TagsInAndOut) {

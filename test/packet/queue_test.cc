@@ -124,7 +124,7 @@ TYPED_TEST(Queue, RetransmissionIsAbsorbedAndTheNewestCopyGoes) {
   service.timeouts.queue = config::Milliseconds(60'000);
   b.configure({service});
   auto first = connected<F>(b, 0);
-  const auto with_time = [](std::uint32_t time) { return syn_of<F>(1).mss(1460).timestamps(time, 0); };
+  const auto with_time = [](std::uint32_t time) { return syn_of<F>(1).mss(1440).timestamps(time, 0); };
   EXPECT_EQ(b.send(with_time(100)).verdict, Verdict::hold);
   b.advance(1'000);
   EXPECT_EQ(b.send(with_time(1'100)).verdict, Verdict::hold);
@@ -509,7 +509,7 @@ TYPED_TEST(Queue, TheLongestHeadersThatFitAreKeptByteByByte) {
   auto service = limited<F>(1, 1);
   b.configure({service});
   auto open = connected<F>(b, 0);
-  const auto syn = syn_of<F>(1).mss(1460).window_scale(7).timestamps(1, 0).payload(
+  const auto syn = syn_of<F>(1).mss(1440).window_scale(7).timestamps(1, 0).payload(
       128 - 14 - (F == Family::v4 ? 20 : 40) - 40);
   const Bytes frame = syn.bytes();
   ASSERT_LE(frame.size(), 128U);

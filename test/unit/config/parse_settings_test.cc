@@ -19,6 +19,15 @@ Config config_of(const std::string& text) {
 INSTANTIATE_TEST_SUITE_P(
     Global, Wrong,
     testing::Values(
+        Row{"MssWord",
+            one_service(R"(,"mss":"aut")"),
+            {R"(f:2:62: service "web": mss: "aut" is not known; allowed: "auto", "off" (did you mean "auto"?))"}},
+        Row{"MssRange",
+            one_service(R"(,"mss":87)"),
+            {R"(f:2:62: service "web": mss: 87 is out of range: from 88 to 65495)"}},
+        Row{"MssType",
+            one_service(R"(,"mss":true)"),
+            {R"(f:2:62: service "web": mss: expected "auto", "off" or a whole number from 88 to 65495, not true)"}},
         Row{"MaxconnNegative",
             global(R"("maxconn":-1)"),
             {"f:2:21: global: maxconn: -1 is out of range: from 0 to 1000000000"}},
@@ -182,6 +191,7 @@ TEST(Settings, DefaultsAreTheModels) {
   EXPECT_EQ(service.maxconn, 0U);
   EXPECT_EQ(service.retries, 3);
   EXPECT_TRUE(service.redispatch);
+  EXPECT_EQ(service.mss.limit, Mss::kAuto);
   EXPECT_FALSE(service.allbackups);
   Server blank;
   blank.name = "s";
@@ -195,7 +205,7 @@ TEST(Settings, OfTheInstanceAreRead) {
 }
 
 constexpr const char* kServiceSettings =
-    R"("idle_refresh":"data","no_server":"fail_open","retries":0,"redispatch":false,"allbackups":true,)"
+    R"("idle_refresh":"data","no_server":"fail_open","retries":0,"redispatch":false,"mss":1360,"allbackups":true,)"
     R"("timeouts":{"connect":"1s","queue":"2s","client":"3s","server":"4s","tunnel":"5s","client_fin":"6s",)"
     R"("server_fin":"7s","udp":"8s"})";
 constexpr const char* kServerSettings =
@@ -209,6 +219,7 @@ void expect_service_settings(const Service& service) {
   EXPECT_EQ(service.no_server, NoServer::fail_open);
   EXPECT_EQ(service.retries, 0);
   EXPECT_FALSE(service.redispatch);
+  EXPECT_EQ(service.mss.limit, 1'360);
   EXPECT_TRUE(service.allbackups);
   EXPECT_EQ(service.timeouts, (Timeouts{.connect = Milliseconds(1'000),
                                         .queue = Milliseconds(2'000),
@@ -232,6 +243,21 @@ void expect_server_settings(const Server& server) {
   EXPECT_EQ(server.on_marked_up, OnMarkedUp::shutdown_backup_sessions);
   EXPECT_EQ(server.agent,
             (Agent{9'999, *base::IpAddress::parse("127.0.0.1"), Milliseconds(5'000), "hello\n"}));
+}
+
+TEST(Settings, MssIsAWordOrANumber) {
+  const auto mss = [](const std::string& value) {
+    return config_of(one_service(R"(,"mss":)" + value)).services.at(0).mss.limit;
+  };
+  EXPECT_EQ(mss(R"("auto")"), Mss::kAuto);
+  EXPECT_EQ(mss(R"("off")"), Mss::kOff);
+  EXPECT_EQ(mss("88"), 88);
+  EXPECT_EQ(mss("65495"), 65'495);
+  const Config config = config_of(R"({"ports":[{"name":"p","device":"af_xdp:eth0"}],"defaults":{"mss":1200},)"
+                                  R"("services":[{"name":"a","vip":"192.0.2.1","port":1,"mss":"auto"},)"
+                                  R"({"name":"b","vip":"192.0.2.1","port":2}]})");
+  EXPECT_EQ(config.services.at(0).mss.limit, Mss::kAuto) << "its own";
+  EXPECT_EQ(config.services.at(1).mss.limit, 1'200);
 }
 
 TEST(Settings, OfServicesAreReadInBothPlaces) {

@@ -78,7 +78,7 @@ TEST(Diff, NamesEveryKeyThatChanged) {
   const Config to = parsed(one_server(
       R"("maxconn": 9, "hard_stop_after": "1h", "spread_checks": 5)",
       R"(, "idle_refresh": "data", "no_server": "drop", "maxconn": 8, "retries": 1, "redispatch": false,
-         "allbackups": true, "timeouts": {"queue": "1s", "tunnel": "2s", "client_fin": "3s", "server_fin": "4s"})",
+         "mss": "off", "allbackups": true, "timeouts": {"queue": "1s", "tunnel": "2s", "client_fin": "3s", "server_fin": "4s"})",
       R"(, "maxconn": 7, "maxqueue": 6, "slowstart": "60s", "backup": true, "disabled": true, "observe": "layer4",
          "error_limit": 5, "on_error": "mark-down", "on_marked_down": "shutdown-sessions",
          "on_marked_up": "shutdown-backup-sessions",
@@ -93,7 +93,7 @@ TEST(Diff, NamesEveryKeyThatChanged) {
           R"(service "web" changed: timeouts.queue default -> 1s, timeouts.tunnel default -> 2s, )"
           R"(timeouts.client_fin default -> 3s, timeouts.server_fin default -> 4s, idle_refresh any -> data, )"
           R"(no_server reset -> drop, maxconn 0 -> 8, retries 3 -> 1, redispatch true -> false, )"
-          R"(allbackups false -> true)",
+          R"(mss auto -> off, allbackups false -> true)",
           R"(server "web/s" changed: maxconn 0 -> 7, maxqueue 0 -> 6, slowstart 0ms -> 1m, backup false -> true, )"
           R"(disabled false -> true, observe none -> layer4, error_limit 10 -> 5, on_error fail-check -> mark-down, )"
           R"(on_marked_down none -> shutdown-sessions, on_marked_up none -> shutdown-backup-sessions, )"
@@ -208,7 +208,8 @@ TEST(Forwarding, CarriesEverythingThatDpNeeds) {
 TEST(Forwarding, CarriesTheLimits) {
   const Config config = parsed(one_server(
       R"("maxconn": 9, "hard_stop_after": "1h")",
-      R"(, "idle_refresh": "data", "no_server": "drop", "maxconn": 8, "retries": 1, "redispatch": false)",
+      R"(, "idle_refresh": "data", "no_server": "drop", "maxconn": 8, "retries": 1, "redispatch": false,
+          "mss": 1300)",
       ""));
   const auto state = forwarding_of(
       config, 1, [](const Service&, const Server& server) { return weighing(server, server.weight); });
@@ -220,6 +221,15 @@ TEST(Forwarding, CarriesTheLimits) {
   EXPECT_EQ(web.maxconn, 8U);
   EXPECT_EQ(web.retries, 1);
   EXPECT_FALSE(web.redispatch);
+  EXPECT_EQ(web.mss.limit, 1'300);
+}
+
+TEST(Mss, ReadsWhatItWrites) {
+  for (const char* text : {"auto", "off", "88", "1400", "65495"})
+    EXPECT_EQ(Mss::parse(text)->to_string(), text);
+  for (const char* text : {"", "AUTO", "0", "87", "65496", "65535", "65536", "14 00", "-1", "1400x"}) {
+    EXPECT_FALSE(Mss::parse(text)) << text;
+  }
 }
 
 TEST(Duration, ReadsEveryUnit) {

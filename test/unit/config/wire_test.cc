@@ -37,6 +37,7 @@ ForwardingState example_state() {
   web.maxconn = 1'000'000'000;
   web.retries = 0;
   web.redispatch = false;
+  web.mss.limit = 1'234;
   web.servers = {{"s1", at("192.0.2.11:8080"), 100, 10, 20, false},
                  {"s2", at("192.0.2.12:8080"), 0, 0, 0, true}};
   ForwardingService dns;
