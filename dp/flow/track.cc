@@ -107,6 +107,20 @@ void mind_error(Packet& packet, std::uint32_t number, const Snapshot& snapshot, 
   packet.drop(DropReason::connect_failed);
 }
 
+/// Whether a packet makes its flow last though it may leave the state as it is; what changes that does
+/// anyway.
+template <Family F>
+bool refreshes(const Packet& packet, const Flow<F>& flow) noexcept {
+  const Meta& meta = packet.meta;
+  if (flow.proto == IpProto::udp) return true;
+  // A RST that is believed changes the state; others make nothing last (RFC 7857 §7.1).
+  if (meta.tcp_flags.rst()) return false;
+  // Nor does a client who has not shown yet that it reads what the server answers.
+  if (meta.direction == Direction::to_server && class_of(flow.state) == FlowClass::half_open) return false;
+  return (flow.flags & Flow<F>::kOnlyDataCounts) == 0 ||
+         moves_data(flow, meta.direction, packet.bytes.subspan(meta.l4_offset), meta.l4_length);
+}
+
 /// A packet of a known flow. True when the flow's timer must be set anew.
 template <Family F>
 bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
@@ -168,12 +182,7 @@ void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::
     meta.direction = found.direction;
     if (meta.icmp_error) return mind_error<F>(packet, found.flow, snapshot, worker, now);
     Flow<F>& flow = flows.flow(found.flow);
-    // A RST that is believed changes the state, and counts below; others make nothing last (RFC 7857 §7.1).
-    if (!meta.tcp_flags.rst() &&
-        ((flow.flags & Flow<F>::kOnlyDataCounts) == 0 ||
-         moves_data(flow, meta.direction, packet.bytes.subspan(meta.l4_offset), meta.l4_length))) {
-      flow.last_seen = now;
-    }
+    if (refreshes(packet, flow)) flow.last_seen = now;
     if (follow<F>(packet, found.flow, snapshot, worker, now)) {
       flow.last_seen = now;
       // Who is to end, and only waits for a next hop, does not live longer for what it does meanwhile.

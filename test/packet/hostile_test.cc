@@ -150,6 +150,25 @@ TYPED_TEST(Hostile, BlindFinsDoNotCloseAConnection) {
   c.close();
 }
 
+TYPED_TEST(Hostile, BlindSegmentsDoNotMakeAHandshakeLast) {  // it holds a place of its server's
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = web<F>(1);
+  service.timeouts.connect = config::Milliseconds(5'000);
+  b.configure({service});
+  Connection<F> c(b, 0, 40'000);
+  EXPECT_TRUE(c.client(SYN).forwarded());
+  c.answer_syn();
+  for (int i = 0; i < 2; ++i) {
+    b.advance(2'000);
+    EXPECT_TRUE(c.send_client(c.client_packet(ACK).ack(0x8000'0001U)).forwarded());
+    EXPECT_TRUE(c.send_client(c.client_packet(ACK, 10).ack(1)).forwarded());
+    EXPECT_EQ(c.state(), FlowState::syn_received);
+  }
+  b.advance(1'300, 100);
+  EXPECT_EQ(c.state(), FlowState::unused);
+}
+
 TYPED_TEST(Hostile, BlindAcksDuringTheHandshakeSpoilNothing) {
   constexpr Family F = TypeParam::kFamily;
   for (const std::uint32_t guess : {1U, 0x8000'0001U, 0xffff'fff0U}) {
