@@ -21,25 +21,18 @@ void punt(Packet& packet, DropReason reason_without_kernel) noexcept {
 template <Family F>
 bool match_port(Packet& packet, const Snapshot& snapshot, const WorkerState& worker, std::uint16_t address,
                 IpProto proto, base::Be16 port) noexcept {
-  const ServiceTables& tables = *snapshot.services;
+  const auto destination = find_destination(*snapshot.services, address, proto, port);
+  if (!destination) return false;
   Meta& meta = packet.meta;
-  meta.service = tables.by_port.find({address, proto, port});
-  if (meta.service != kNoIndex) {
-    meta.direction = Direction::to_server;
-  } else if (tables.addresses[address].is_local &&
-             tables.addresses[address].source_ports.contains(port.host())) {
-    meta.direction = Direction::to_client;
-  } else {
-    return false;
-  }
+  meta.service = destination->service;
+  meta.direction = destination->direction;
   const FlowKey<F> key = flow_key<F>(packet);
   if constexpr (F == Family::v4) {
     meta.hash = worker.flows_v4.hash(key);
   } else {
     meta.hash = worker.flows_v6.hash(key);
   }
-  meta.owner = meta.direction == Direction::to_server ? owner_of_hash(meta.hash, snapshot.workers)
-                                                      : owner_of_port(port, snapshot.workers);
+  meta.owner = owner_of(*destination, meta.hash, port, snapshot.workers);
   return true;
 }
 
@@ -126,6 +119,21 @@ FlowKey<Family::v4> flow_key<Family::v4>(const Packet& packet) noexcept {
 template <>
 FlowKey<Family::v6> flow_key<Family::v6>(const Packet& packet) noexcept {
   return key_of<Family::v6>(packet);
+}
+
+std::optional<Destination> find_destination(const ServiceTables& tables, std::uint16_t address, IpProto proto,
+                                            base::Be16 port) noexcept {
+  const std::uint16_t service = tables.by_port.find({address, proto, port});
+  if (service != kNoIndex) return Destination{Direction::to_server, service};
+  const ServedAddress& served = tables.addresses[address];
+  if (!served.is_local || !served.source_ports.contains(port.host())) return std::nullopt;
+  return Destination{Direction::to_client, kNoIndex};
+}
+
+std::uint8_t owner_of(const Destination& destination, std::uint64_t hash, base::Be16 port,
+                      unsigned workers) noexcept {
+  return destination.direction == Direction::to_server ? owner_of_hash(hash, workers)
+                                                       : owner_of_port(port, workers);
 }
 
 void classify(Packet& packet, const Snapshot& snapshot, const WorkerState& worker, bool steer) noexcept {

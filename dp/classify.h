@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "dp/packet.h"
 #include "dp/snapshot.h"
 #include "dp/worker_state.h"
@@ -11,6 +13,18 @@ namespace sluice::dp {
 /// where it is not ours or cannot be served, `hand_over` where another worker owns it and `steer` is set.
 /// Pre: parse() ran. Thread: worker.
 void classify(Packet& packet, const Snapshot& snapshot, const WorkerState& worker, bool steer) noexcept;
+
+/// What comes to one of our addresses at a port.
+struct Destination {
+  Direction direction = Direction::to_server;
+  std::uint16_t service = kNoIndex;  ///< to_server: whose virtual IP and port it is
+};
+/// Nothing: the kernel's. `address`: number in ServiceTables::addresses. Thread: any.
+[[nodiscard]] std::optional<Destination> find_destination(const ServiceTables& tables, std::uint16_t address,
+                                                          base::IpProto proto, base::Be16 port) noexcept;
+/// The worker that owns what comes to `port` with a flow key of this hash.
+[[nodiscard]] std::uint8_t owner_of(const Destination& destination, std::uint64_t hash, base::Be16 port,
+                                    unsigned workers) noexcept;
 
 /// The key under which the flow of a classified packet is found: the packet's own addresses, or for an ICMP
 /// error those of the quoted packet turned round.

@@ -40,9 +40,22 @@ std::optional<PortPool::Lease> PortPool::take(base::Tick now,
       push(entry);
       continue;
     }
-    const auto age = static_cast<std::uint16_t>(released_at(now) - entry.released);
-    const bool lingers = entry.released != 0 && age < kServerTimeWaitSeconds;
-    return Lease{base::Be16{entry.port}, lingers, entry.server_read};
+    return lease_of(entry, now);
+  }
+  return std::nullopt;
+}
+
+PortPool::Lease PortPool::lease_of(const Entry& entry, base::Tick now) noexcept {
+  const auto age = static_cast<std::uint16_t>(released_at(now) - entry.released);
+  const bool lingers = entry.released != 0 && age < kServerTimeWaitSeconds;
+  return {base::Be16{entry.port}, lingers, entry.server_read};
+}
+
+std::optional<PortPool::Lease> PortPool::Foresight::take(base::Tick now,
+                                                         std::span<const std::uint64_t> excluded) noexcept {
+  for (unsigned skips = 0; passed_ < pool_.count_ && skips < kMaxSkips; ++skips) {
+    const Entry& entry = pool_.ring_[(pool_.head_ + passed_++) % pool_.ring_.size()];
+    if (!is_excluded(excluded, entry.port)) return lease_of(entry, now);
   }
   return std::nullopt;
 }

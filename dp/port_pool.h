@@ -39,6 +39,17 @@ class PortPool {
   /// The port that has been free for longest; ports set in `excluded` (a bit per port) are passed over, at
   /// most kMaxSkips of them. Nothing when the pool is empty.
   [[nodiscard]] std::optional<Lease> take(base::Tick now, std::span<const std::uint64_t> excluded) noexcept;
+  /// Takes one after the other, as take() would, and leaves the pool as it is. Thread: the pool's worker.
+  class Foresight {
+   public:
+    explicit Foresight(const PortPool& pool) noexcept : pool_(pool) {}
+    [[nodiscard]] std::optional<Lease> take(base::Tick now, std::span<const std::uint64_t> excluded) noexcept;
+    void give_back(base::Be16) noexcept {}
+
+   private:
+    const PortPool& pool_;
+    std::uint32_t passed_ = 0;  ///< entries
+  };
   /// Gives a port back whose connection never reached the server, or which the client closed first.
   void give_back(base::Be16 port) noexcept;
   /// Gives a port back that the server may hold in TIME_WAIT, having read up to `server_read`.
@@ -60,6 +71,7 @@ class PortPool {
     std::uint32_t server_read;
   };
   static_assert(sizeof(Entry) == 8);
+  [[nodiscard]] static Lease lease_of(const Entry& entry, base::Tick now) noexcept;
   void push(Entry entry) noexcept;
 
   std::vector<Entry> ring_;

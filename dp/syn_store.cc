@@ -75,9 +75,8 @@ SynStore::SynStore(Arena arena, std::uint32_t capacity)
 }
 
 std::uint16_t SynStore::put(const Packet& packet, bool to_wait) noexcept {
-  const std::uint32_t reserve = to_wait ? 0 : capacity() / 4;
   const bool whole = packet.bytes.size() == packet.frame_length && packet.frame_length <= StoredSyn::kRoom;
-  if (!whole || used_ + reserve >= capacity()) return kNoIndex;
+  if (!whole || !has_room(to_wait)) return kNoIndex;
   const auto slot = free_ != kNoIndex ? free_ : static_cast<std::uint16_t>(fresh_);
   StoredSyn& syn = slots_[slot];
   if (free_ != kNoIndex) {

@@ -154,6 +154,10 @@ class SynStore {
   [[nodiscard]] std::uint32_t queued() const noexcept { return queued_; }
   [[nodiscard]] std::uint32_t used() const noexcept { return used_; }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
+  /// Whether put() has room for one more; a quarter is kept for those that are to wait.
+  [[nodiscard]] bool has_room(bool to_wait) const noexcept {
+    return used_ + (to_wait ? 0 : capacity() / 4) < capacity();
+  }
   /// Slots from this number on have never been used.
   [[nodiscard]] std::uint32_t fresh() const noexcept { return fresh_; }
 

@@ -26,6 +26,14 @@ struct PortView {
   bool has_twin = false;
 };
 
+/// xorshift64*: for scheduling only. Source: Marsaglia 2003; Vigna 2016.
+[[nodiscard]] inline std::uint32_t next_random(std::uint64_t& state) noexcept {
+  state ^= state >> 12;
+  state ^= state << 25;
+  state ^= state >> 27;
+  return static_cast<std::uint32_t>((state * 0x2545f4914f6cdd1dU) >> 32);
+}
+
 /// Everything that one worker writes. Other threads read nothing of it but the counters.
 struct WorkerState {
   /// Maps all memory that the worker will ever use. Errors: exhausted.
@@ -44,7 +52,7 @@ struct WorkerState {
   std::vector<ServerCounters> servers;       ///< by server slot
   std::vector<ServerHandshakes> handshakes;  ///< by server slot
   std::vector<std::uint32_t> cursors;        ///< by service slot: position of the scheduler
-  std::uint64_t random;                      ///< state of random_number()
+  std::uint64_t random;                      ///< state of next_random()
   TokenBucket resets;                        ///< RSTs that sluice originates
   TokenBucket icmp_errors;                   ///< ICMP errors that sluice originates
   std::uint16_t next_ip_id = 0;              ///< of packets that sluice originates
@@ -66,12 +74,9 @@ struct WorkerState {
       return flows_v6;
     }
   }
-  /// xorshift64*: for scheduling only. Source: Marsaglia 2003; Vigna 2016.
-  [[nodiscard]] std::uint32_t random_number() noexcept {
-    random ^= random >> 12;
-    random ^= random << 25;
-    random ^= random >> 27;
-    return static_cast<std::uint32_t>((random * 0x2545f4914f6cdd1dU) >> 32);
+  template <base::Family F>
+  [[nodiscard]] const FlowTable<F>& flows() const noexcept {
+    return const_cast<WorkerState*>(this)->flows<F>();
   }
 };
 

@@ -43,23 +43,14 @@ class PlaceHolder {
 /// Makes room for one more half-open flow. False when that is not to be had.
 template <Family F>
 bool make_room(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
-  FlowTable<F>& flows = worker.flows<F>();
-  if (flows.size(FlowClass::half_open) >= worker.half_open_max) {
-    if (worker.syn_overflow == config::SynOverflow::drop) {
-      packet.drop(DropReason::half_open_full);
-      return false;
-    }
-    end_flow<F>(flows.soonest(FlowClass::half_open), snapshot, worker, now);
+  const Room room = room_for_flow<F>(worker);
+  if (room.refusal != DropReason::none) {
+    packet.drop(room.refusal);
+    return false;
   }
-  if (!flows.full()) return true;
-  for (const FlowClass victim : {FlowClass::closed, FlowClass::half_open}) {
-    const std::uint32_t flow = flows.soonest(victim);
-    if (flow == kNoFlow) continue;
-    end_flow<F>(flow, snapshot, worker, now);
-    return true;
-  }
-  packet.drop(DropReason::flow_table_full);
-  return false;
+  if (room.victim != FlowClass::kCount)
+    end_flow<F>(worker.flows<F>().soonest(room.victim), snapshot, worker, now);
+  return true;
 }
 
 /// Flow::flags as the service has it now.
@@ -82,10 +73,11 @@ void set_deltas(Flow<F>& flow) noexcept {
 }
 
 /// Finds a source port towards the flow's server, starting at a local address that the client's hash chooses.
-/// Fills local address, port and pool. Nothing when all are in use.
-template <Family F>
+/// Fills local address, port and pool. Nothing when all are in use. Ports: PortPool&, or PortPool::Foresight,
+/// which leaves the pool as it is.
+template <typename Ports, Family F>
 std::optional<PortPool::Lease> lease_port(Flow<F>& flow, std::uint16_t& pool, std::uint64_t hash,
-                                          const ServiceTables& tables, WorkerState& worker,
+                                          const ServiceTables& tables, const WorkerState& worker,
                                           base::Tick now) noexcept {
   const Service& service = tables.services[flow.service];
   const Server& server = tables.servers[flow.server_slot];
@@ -95,7 +87,7 @@ std::optional<PortPool::Lease> lease_port(Flow<F>& flow, std::uint16_t& pool, st
     const std::size_t which = (hash + i) % n;
     const ServedAddress& address = tables.addresses[service.local_addresses[which]];
     pool = server.pools[which];
-    PortPool& ports = *tables.pools[std::size_t{pool} * worker.workers + worker.id];
+    Ports ports(*tables.pools[std::size_t{pool} * worker.workers + worker.id]);
     flow.local = address.address.template as<F>();
     for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
       const auto lease = ports.take(now, address.excluded_for(flow.proto));
@@ -118,7 +110,7 @@ std::optional<PortPool::Lease> lease_port_or_evict(Flow<F>& flow, std::uint16_t&
                                                    base::Tick now) noexcept {
   constexpr unsigned kEvictions = 16;
   for (unsigned evicted = 0;; ++evicted) {
-    const auto lease = lease_port(flow, pool, hash, *snapshot.services, worker, now);
+    const auto lease = lease_port<PortPool&>(flow, pool, hash, *snapshot.services, worker, now);
     if (lease || evicted == kEvictions) return lease;
     const std::uint32_t over = worker.flows<F>().soonest(FlowClass::closed);
     if (over == kNoFlow) return std::nullopt;
@@ -218,6 +210,36 @@ std::uint32_t idle_timeout_ms(FlowState state, const Service& service) noexcept 
     case FlowState::reset: return kResetMs;
   }
   return 0;
+}
+
+template <Family F>
+Room room_for_flow(const WorkerState& worker) noexcept {
+  const FlowTable<F>& flows = worker.flows<F>();
+  if (flows.size(FlowClass::half_open) >= worker.half_open_max) {
+    if (worker.syn_overflow == config::SynOverflow::drop) return {.refusal = DropReason::half_open_full};
+    return {.victim = FlowClass::half_open};
+  }
+  if (!flows.full()) return {};
+  for (const FlowClass victim : {FlowClass::closed, FlowClass::half_open}) {
+    if (flows.size(victim) != 0) return {.victim = victim};
+  }
+  return {.refusal = DropReason::flow_table_full};
+}
+
+template <Family F>
+std::optional<Source> foresee_source(std::uint16_t server, std::uint64_t hash, const ServiceTables& tables,
+                                     const WorkerState& worker, base::Tick now) noexcept {
+  Flow<F> flow;
+  flow.server_slot = server;
+  const Server& its = tables.servers[server];
+  flow.service = its.service;
+  flow.server = its.address.as<F>();
+  flow.server_port = its.port;
+  flow.proto = tables.services[its.service].proto;
+  std::uint16_t pool = kNoIndex;
+  const auto lease = lease_port<PortPool::Foresight>(flow, pool, hash, tables, worker, now);
+  if (!lease) return std::nullopt;
+  return Source{{flow.local, lease->port.host()}, lease->reused};
 }
 
 template <Family F>
@@ -329,6 +351,12 @@ void expire_flows(const Snapshot& snapshot, WorkerState& worker, base::Tick now,
   }
 }
 
+template Room room_for_flow<Family::v4>(const WorkerState&) noexcept;
+template Room room_for_flow<Family::v6>(const WorkerState&) noexcept;
+template std::optional<Source> foresee_source<Family::v4>(std::uint16_t, std::uint64_t, const ServiceTables&,
+                                                          const WorkerState&, base::Tick) noexcept;
+template std::optional<Source> foresee_source<Family::v6>(std::uint16_t, std::uint64_t, const ServiceTables&,
+                                                          const WorkerState&, base::Tick) noexcept;
 template void start_flow(Packet&, const FlowKey<Family::v4>&, const Snapshot&, WorkerState&,
                          base::Tick) noexcept;
 template void start_flow(Packet&, const FlowKey<Family::v6>&, const Snapshot&, WorkerState&,

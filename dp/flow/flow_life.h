@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "dp/packet.h"
 #include "dp/snapshot.h"
 #include "dp/worker_state.h"
@@ -17,6 +19,24 @@ inline constexpr std::uint32_t kResetMs =
 
 /// Idle time after which a flow in `state` ends.
 [[nodiscard]] std::uint32_t idle_timeout_ms(FlowState state, const Service& service) noexcept;
+
+/// What one more flow takes of a worker's table.
+struct Room {
+  DropReason refusal = DropReason::none;  ///< there is none to be had
+  FlowClass victim = FlowClass::kCount;   ///< else: the class of which one must end for it; kCount: none
+};
+template <base::Family F>
+[[nodiscard]] Room room_for_flow(const WorkerState& worker) noexcept;
+
+/// The source that a flow of a client's key, with this hash, would get towards `server` now; takes nothing.
+struct Source {
+  base::Endpoint local;
+  bool reused = false;  ///< the server may still hold the pair in TIME_WAIT
+};
+template <base::Family F>
+[[nodiscard]] std::optional<Source> foresee_source(std::uint16_t server, std::uint64_t hash,
+                                                   const ServiceTables& tables, const WorkerState& worker,
+                                                   base::Tick now) noexcept;
 
 /// Begins a flow for a client's first packet, and puts it into packet.meta.flow. On failure the packet's
 /// verdict is set: dropped with a reason, or, where no server is usable, turned into a refusal. Pre: no flow

@@ -48,10 +48,7 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
     }
   }
   if (meta.icmp_error) return packet.drop(DropReason::icmp_no_flow);
-  // An address of our own as the source would have two services talk to one another for ever (RFC 4987 §2.1).
-  if (is_impossible(key.src) || snapshot.services->find_address<F>(key.src) != kNoIndex) {
-    return packet.drop(DropReason::bad_source);
-  }
+  if (is_bad_source<F>(key.src, *snapshot.services)) return packet.drop(DropReason::bad_source);
   const bool begins = !to_client && (meta.proto == IpProto::udp || is_first_syn(meta.tcp_flags));
   // What cannot travel on begins nothing: no server would ever answer it.
   if (begins && !has_hop_left<F>(packet)) {
@@ -163,6 +160,12 @@ bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, Work
 }  // namespace
 
 template <Family F>
+bool is_bad_source(const base::Address<F>& source, const ServiceTables& tables) noexcept {
+  // An address of our own as the source would have two services talk to one another for ever (RFC 4987 §2.1).
+  return is_impossible(source) || tables.find_address<F>(source) != kNoIndex;
+}
+
+template <Family F>
 void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
   Meta& meta = packet.meta;
   FlowTable<F>& flows = worker.flows<F>();
@@ -193,6 +196,8 @@ void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::
   }
 }
 
+template bool is_bad_source<Family::v4>(const base::Ipv4&, const ServiceTables&) noexcept;
+template bool is_bad_source<Family::v6>(const base::Ipv6&, const ServiceTables&) noexcept;
 template void track<Family::v4>(Packet&, const Snapshot&, WorkerState&, base::Tick) noexcept;
 template void track<Family::v6>(Packet&, const Snapshot&, WorkerState&, base::Tick) noexcept;
 

@@ -12,4 +12,8 @@ namespace sluice::dp {
 template <base::Family F>
 void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept;
 
+/// A source with which nothing begins: no host can have it, or it is one of our own addresses.
+template <base::Family F>
+[[nodiscard]] bool is_bad_source(const base::Address<F>& source, const ServiceTables& tables) noexcept;
+
 }  // namespace sluice::dp
