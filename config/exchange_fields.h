@@ -285,6 +285,113 @@ void fields(auto& v, Like<ReloadReport> auto& report) {
   v.optional("note", report.note);
 }
 
+void fields(auto& v, Like<FiveTuple> auto& tuple) {
+  v.required("protocol", tuple.protocol);
+  v.required("source", tuple.source);
+  v.required("destination", tuple.destination);
+}
+
+void fields(auto& v, Like<HopReport> auto& hop) {
+  v.required("state", hop.state);
+  v.optional("gateway", hop.gateway);
+  v.optional("mac", hop.mac);
+  v.optional("port", hop.port);
+  v.optional("vlans", hop.vlans);
+  v.optional("mtu", hop.mtu);
+}
+
+void fields(auto& v, Like<ServerKnowledge> auto& known) {
+  v.required("status", known.status);
+  v.optional("admin", known.admin);
+  v.optional("check", known.check);
+  v.optional("why_no_weight", known.why_no_weight);
+  v.optional("backup", known.backup);
+}
+
+void fields(auto& v, Like<ExplainedServer> auto& server) {
+  v.required("name", server.name);
+  v.required("endpoint", server.endpoint);
+  v.required("standing", server.standing);
+  v.optional("weight", server.weight);
+  v.optional("connections", server.connections);
+  v.optional("maxconn", server.maxconn);
+  v.optional("waiting", server.waiting);
+  v.optional("maxqueue", server.maxqueue);
+  v.optional("draining", server.draining);
+  v.optional("known", server.known);
+}
+
+void fields(auto& v, Like<ExplainedSchedule> auto& schedule) {
+  v.required("balance", schedule.balance);
+  v.optional("hash_key", schedule.hash_key);
+  v.optional("slot", schedule.slot);
+  v.optional("slots", schedule.slots);
+  v.optional("drawn", schedule.drawn);
+}
+
+void fields(auto& v, Like<ExplainedStart> auto& start) {
+  v.required("fate", start.fate);
+  v.optional("reason", start.reason);
+  v.optional("obstacle", start.obstacle);
+  v.optional("connections", start.connections);
+  v.optional("maxconn", start.maxconn);
+  v.optional("schedule", start.schedule);
+  v.optional("servers", start.servers);
+  v.optional("server", start.server);
+  v.optional("source", start.source);
+  v.optional("reuses_port", start.reuses_port);
+  v.optional("evicts", start.evicts);
+  v.optional("queue_ms", start.queue_ms);
+  v.optional("waiting", start.waiting);
+  v.optional("towards_server", start.towards_server);
+}
+
+void fields(auto& v, Like<ExplainedFlow> auto& explained) {
+  v.required("flow", explained.flow);
+  v.optional("to_server", explained.to_server);
+  v.optional("connecting", explained.connecting);
+  v.optional("retries", explained.retries);
+  v.optional("ending", explained.ending);
+  v.optional("sequence_delta", explained.sequence_delta);
+  v.optional("strips_timestamps", explained.strips_timestamps);
+  v.optional("bytes_from_client", explained.bytes_from_client);
+  v.optional("bytes_from_server", explained.bytes_from_server);
+  v.optional("towards_server", explained.towards_server);
+}
+
+void fields(auto& v, Like<HeldSyn> auto& held) {
+  v.optional("wait_for", held.wait_for);
+  v.optional("between_attempts", held.between_attempts);
+  v.optional("waited_ms", held.waited_ms);
+  v.optional("timeout_ms", held.timeout_ms);
+  v.optional("waiting", held.waiting);
+  v.optional("attempts", held.attempts);
+}
+
+void fields(auto& v, Like<ExplainedFate> auto& fate) {
+  v.required("fate", fate.fate);
+  v.optional("reason", fate.reason);
+}
+
+void fields(auto& v, Like<Explanation> auto& explanation) {
+  v.required("tuple", explanation.tuple);
+  v.optional("generation", explanation.generation);
+  v.required("claim", explanation.claim);
+  v.optional("held_by", explanation.held_by);
+  v.optional("service", explanation.service);
+  v.optional("vip", explanation.vip);
+  v.optional("worker", explanation.worker);
+  v.optional("flow", explanation.flow);
+  v.optional("held", explanation.held);
+  v.optional("start", explanation.start);
+  v.optional("others", explanation.others);
+  v.optional("towards_client", explanation.towards_client);
+}
+
+void fields(auto& v, Like<ExplainRequest> auto& request) {
+  v.required("tuple", request.tuple);
+}
+
 void fields(auto& v, Like<LibraryVersion> auto& library) {
   v.required("name", library.name);
   v.optional("built", library.built);

@@ -45,6 +45,8 @@ std::string encode_request(const DpRequest& message) {
           Json::Value value = json::write(r);
           value["op"] = "alive";
           return to_line(value);
+        } else if constexpr (std::same_as<R, ExplainRequest>) {
+          return to_line(json::with_members("explain", r));
         } else {
           return to_line(request("state"));
         }
@@ -67,6 +69,10 @@ Result<DpRequest> decode_dp_request(std::string_view line) {
     return json::body_of<AliveRequest>(*parsed).transform(
         [](AliveRequest alive) { return DpRequest{std::move(alive)}; });
   }
+  if (op == "explain") {
+    return json::body_of<ExplainRequest>(*parsed).transform(
+        [](const ExplainRequest& explain) { return DpRequest{explain}; });
+  }
   if (op == "apply") {
     return json::member_of_request<ForwardingState>(*parsed, "state").transform([](ForwardingState state) {
       return DpRequest{ApplyRequest{std::move(state)}};
@@ -84,8 +90,9 @@ Result<DpRequest> decode_dp_request(std::string_view line) {
       return DpRequest{KillRequest{std::move(filter)}};
     });
   }
-  return malformed("unknown op \"" + op +
-                   R"(" (known: "apply", "report", "flows", "state", "kill", "failures", "alive"))");
+  return malformed(
+      "unknown op \"" + op +
+      R"(" (known: "apply", "report", "flows", "state", "kill", "failures", "alive", "explain"))");
 }
 
 std::string encode_apply_reply(std::uint64_t generation) {
@@ -130,11 +137,21 @@ std::string encode_alive_reply(const AliveReport& report) {
   return to_line(value);
 }
 
+std::string encode_explain_reply(const Explanation& explanation) {
+  Json::Value value = success();
+  value["explanation"] = json::write(explanation);
+  return to_line(value);
+}
+
 std::string encode_error_reply(std::string_view sentence) {
   Json::Value value(Json::objectValue);
   value["ok"] = false;
   value["error"] = std::string(sentence);
   return to_line(value);
+}
+
+bool is_unknown_request(const base::Error& error) {
+  return error.message.find("unknown op \"") != std::string::npos;
 }
 
 Result<std::uint64_t> decode_apply_reply(std::string_view line) {
@@ -165,6 +182,10 @@ Result<std::vector<FailureReport>> decode_failures_reply(std::string_view line) 
 
 Result<AliveReport> decode_alive_reply(std::string_view line) {
   return json::member_of_reply<AliveReport>(line, "alive");
+}
+
+Result<Explanation> decode_explain_reply(std::string_view line) {
+  return json::member_of_reply<Explanation>(line, "explanation");
 }
 
 template <typename T>
@@ -201,6 +222,7 @@ SLUICE_EXCHANGED(HandshakeCounters)
 SLUICE_EXCHANGED(QueueCounters)
 SLUICE_EXCHANGED(FailureReport)
 SLUICE_EXCHANGED(AliveReport)
+SLUICE_EXCHANGED(Explanation)
 SLUICE_EXCHANGED(ReloadReport)
 SLUICE_EXCHANGED(ServiceNames)
 SLUICE_EXCHANGED(MetricsReport)

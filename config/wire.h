@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "config/diff.h"
+#include "config/explain.h"
 #include "config/forwarding.h"
 #include "config/names.h"
 #include "config/report.h"
@@ -52,8 +53,12 @@ struct FailuresRequest {};
 struct AliveRequest {
   std::vector<std::string> services;  ///< whose usable servers are to be counted
 };
+/// dp.sock "explain": what would become of a packet. Changes nothing. The same on cp.sock.
+struct ExplainRequest {
+  FiveTuple tuple;
+};
 using DpRequest = std::variant<ApplyRequest, ReportRequest, FlowsRequest, StateRequest, KillRequest,
-                               FailuresRequest, AliveRequest>;
+                               FailuresRequest, AliveRequest, ExplainRequest>;
 
 /// Reply to "flows".
 struct FlowList {
@@ -71,8 +76,12 @@ struct FlowList {
 [[nodiscard]] std::string encode_kill_reply(std::uint64_t killed);
 [[nodiscard]] std::string encode_failures_reply(const std::vector<FailureReport>& failures);
 [[nodiscard]] std::string encode_alive_reply(const AliveReport& report);
+[[nodiscard]] std::string encode_explain_reply(const Explanation& explanation);
 /// {"ok": false, "error": sentence}: the reply to any request that failed.
 [[nodiscard]] std::string encode_error_reply(std::string_view sentence);
+
+/// Whether the error of a reply says that the other side does not know the request: it is older.
+[[nodiscard]] bool is_unknown_request(const base::Error& error);
 
 /// These return the Error of the reply when the other side said {"ok": false}.
 [[nodiscard]] base::Result<std::uint64_t> decode_apply_reply(std::string_view line);
@@ -82,6 +91,7 @@ struct FlowList {
 [[nodiscard]] base::Result<std::uint64_t> decode_kill_reply(std::string_view line);
 [[nodiscard]] base::Result<std::vector<FailureReport>> decode_failures_reply(std::string_view line);
 [[nodiscard]] base::Result<AliveReport> decode_alive_reply(std::string_view line);
+[[nodiscard]] base::Result<Explanation> decode_explain_reply(std::string_view line);
 
 /// cp.sock "show". "names": the services and their servers, nothing else; this, "health" and "info" need no
 /// data plane. "metrics": MetricsReport; with as much as there is without one.
@@ -132,7 +142,8 @@ struct WaitRequest {
   Milliseconds timeout{60'000};
 };
 /// "kill" is the same on both sockets, but cp.sock refuses a filter that matches all.
-using CpRequest = std::variant<ShowRequest, ServerRequest, KillRequest, ReloadRequest, WaitRequest>;
+using CpRequest =
+    std::variant<ShowRequest, ServerRequest, KillRequest, ReloadRequest, WaitRequest, ExplainRequest>;
 
 /// An element of the reply to "show names".
 struct ServiceNames {

@@ -38,7 +38,7 @@ std::string encode_cp_request(const CpRequest& message) {
           return json::to_line(json::with_members("server", r));
         } else if constexpr (std::same_as<R, WaitRequest>) {
           return json::to_line(json::with_members("wait", r));
-        } else if constexpr (std::same_as<R, KillRequest>) {
+        } else if constexpr (std::same_as<R, KillRequest> || std::same_as<R, ExplainRequest>) {
           return encode_request(r);
         } else {
           return json::to_line(json::request("reload"));
@@ -53,6 +53,7 @@ Result<CpRequest> decode_cp_request(std::string_view line) {
   if (parsed->op == "show") return cp_request<ShowRequest>(*parsed);
   if (parsed->op == "server") return server_request(*parsed);
   if (parsed->op == "wait") return cp_request<WaitRequest>(*parsed);
+  if (parsed->op == "explain") return cp_request<ExplainRequest>(*parsed);
   if (parsed->op == "reload") return CpRequest{ReloadRequest{}};
   if (parsed->op == "kill") {
     return json::member_of_request<FlowFilter>(*parsed, "filter").transform([](FlowFilter filter) {
@@ -60,7 +61,7 @@ Result<CpRequest> decode_cp_request(std::string_view line) {
     });
   }
   return json::malformed("unknown op \"" + parsed->op +
-                         R"(" (known: "show", "server", "wait", "reload", "kill"))");
+                         R"(" (known: "show", "server", "wait", "reload", "kill", "explain"))");
 }
 
 std::string encode_show_reply(ShowWhat what, std::string_view json) {

@@ -48,6 +48,11 @@ bool Worker::ask(FlowQuery* query) noexcept {
   return query_.compare_exchange_strong(none, query, std::memory_order_release, std::memory_order_relaxed);
 }
 
+bool Worker::ask(ExplainQuery* query) noexcept {
+  ExplainQuery* none = nullptr;
+  return explain_.compare_exchange_strong(none, query, std::memory_order_release, std::memory_order_relaxed);
+}
+
 void Worker::run() noexcept {
   ::rte_rcu_qsbr_thread_register(shared_.quiescence, state_.id);
   ::rte_rcu_qsbr_thread_online(shared_.quiescence, state_.id);
@@ -66,7 +71,13 @@ void Worker::run() noexcept {
     expire_flows(snapshot, state_, now, kExpiryBudget);
     work += run_stored_syns(snapshot, now);
     const bool next_ms = now != last_housekeeping_;
-    if (next_ms) housekeeping(snapshot, now);
+    if (next_ms) {
+      housekeeping(snapshot, now);
+      if (ExplainQuery* query = explain_.load(std::memory_order_acquire)) {
+        explain_.store(nullptr, std::memory_order_relaxed);
+        query->answer(snapshot, state_, now);
+      }
+    }
     // A slice each millisecond, however busy the worker is; more when there is nothing else to do.
     const bool asked = query_.load(std::memory_order_acquire) != nullptr;
     if (asked && (next_ms || work == 0)) answer_query(snapshot, now);

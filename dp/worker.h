@@ -6,6 +6,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "config/model.h"
+#include "dp/control/explain.h"
 #include "dp/control/flow_query.h"
 #include "dp/dispose.h"
 #include "dp/handover.h"
@@ -42,8 +43,9 @@ class Worker {
   /// worker.
   void run() noexcept;
 
-  /// Hands a query to the worker; false while an earlier one is in progress. Thread: control.
+  /// Hands a query to the worker; false while an earlier one of its kind is in progress. Thread: control.
   bool ask(FlowQuery* query) noexcept;
+  bool ask(ExplainQuery* query) noexcept;
 
   /// A next hop that the worker needs to know. Thread: control.
   [[nodiscard]] std::optional<NeighbourRequest> next_neighbour_request() noexcept {
@@ -76,6 +78,7 @@ class Worker {
   base::Tick last_housekeeping_;
   std::uint64_t seen_serial_ = 0;
   std::atomic<FlowQuery*> query_{nullptr};
+  std::atomic<ExplainQuery*> explain_{nullptr};
   std::array<std::uint16_t, RTE_MAX_ETHPORTS> port_of_ethdev_{};
 };
 

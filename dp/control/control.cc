@@ -58,7 +58,9 @@ Control::Control(base::EventLoop& loop, WorkerShared& shared, NextHops& next_hop
       compiler_(static_cast<unsigned>(workers_.size())),
       ledger_(states_of(workers_)),
       flow_jobs_(workers_.size(),
-                 [this](std::size_t worker, FlowQuery* query) { return workers_[worker]->ask(query); }) {}
+                 [this](std::size_t worker, FlowQuery* query) { return workers_[worker]->ask(query); }),
+      explain_jobs_(
+          [this](std::size_t worker, ExplainQuery* query) { return workers_[worker]->ask(query); }) {}
 
 Control::~Control() {
   loop_.cancel(fast_timer_);
@@ -204,6 +206,14 @@ void Control::on_fast_tick() {
   publisher_.reclaim();
   finish_acks();
   flow_jobs_.step(compiler_, *tables_);
+  if (!explain_jobs_.idle()) step_explanations();
+}
+
+void Control::step_explanations() {
+  const WorkerState& any = workers_.front()->state();
+  ExplainContext context{compiler_, *tables_, *any.load, mirror_->tables(), {}};
+  for (const auto& port : ports_.ports()) context.ports.push_back(port->name());
+  explain_jobs_.step(*publisher_.current(), any, context);
 }
 
 void Control::on_slow_tick() {

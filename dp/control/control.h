@@ -11,6 +11,7 @@
 #include "config/forwarding.h"
 #include "config/report.h"
 #include "config/wire.h"
+#include "dp/control/explain_jobs.h"
 #include "dp/control/flow_jobs.h"
 #include "dp/control/forced_ends.h"
 #include "dp/control/publisher.h"
@@ -54,6 +55,11 @@ class Control {
   /// names their state. `done` gets their number. Errors: resolve_filter().
   base::Result<void> kill_flows(const config::FlowFilter& filter, std::function<void(std::uint64_t)> done);
 
+  /// Finds out what would become of a packet; `done` gets the answer. Errors: ExplainJobs::explain().
+  base::Result<void> explain(const config::FiveTuple& tuple, ExplainJobs::Done done) {
+    return explain_jobs_.explain(tuple, std::move(done));
+  }
+
   /// Why the data plane cannot go on, once it has stopped the loop for that; nothing: all is well.
   [[nodiscard]] const std::optional<base::Error>& failure() const noexcept { return failure_; }
   /// The kernel's routes and neighbours are known.
@@ -96,6 +102,7 @@ class Control {
   /// is tried elsewhere.
   void end_connections(const std::vector<std::uint16_t>& slots, const std::string& why);
   void stop_long_drains();
+  void step_explanations();
   [[nodiscard]] bool all_run(std::uint64_t serial) const noexcept;
 
   base::EventLoop& loop_;
@@ -116,6 +123,7 @@ class Control {
   std::vector<PendingAck> acks_;
   std::optional<base::Error> failure_;
   FlowJobs flow_jobs_;
+  ExplainJobs explain_jobs_;
   HardStop hard_stop_;
   base::EventLoop::TimerId fast_timer_ = base::EventLoop::TimerId::none;
   base::EventLoop::TimerId slow_timer_ = base::EventLoop::TimerId::none;

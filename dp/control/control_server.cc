@@ -75,6 +75,11 @@ void ControlServer::on_line(base::UnixServer::ClientId client, std::string_view 
           const auto killing = control_->kill_flows(
               r.filter, [=](std::uint64_t killed) { reply(config::encode_kill_reply(killed)); });
           if (!killing) reply(config::encode_error_reply(killing.error().message));
+        } else if constexpr (std::is_same_v<Request, config::ExplainRequest>) {
+          const auto asked = control_->explain(r.tuple, [=](const config::Explanation& explanation) {
+            reply(config::encode_explain_reply(explanation));
+          });
+          if (!asked) reply(config::encode_error_reply(asked.error().message));
         } else if constexpr (std::is_same_v<Request, config::FailuresRequest>) {
           reply(config::encode_failures_reply(failing_servers(*control_)));
         } else if constexpr (std::is_same_v<Request, config::AliveRequest>) {

@@ -17,8 +17,8 @@
 
 namespace sluice::dp {
 
-/// Answers on dp.sock (config/wire.h): apply, report, flows, state, kill, failures. A client that talks
-/// nonsense gets an error and is closed; others do not notice. Thread: control.
+/// Answers on dp.sock (config/wire.h): apply, report, flows, state, kill, failures, alive, explain. A client
+/// that talks nonsense gets an error and is closed; others do not notice. Thread: control.
 class ControlServer {
  public:
   /// Makes a report on request.

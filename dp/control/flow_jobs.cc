@@ -18,10 +18,15 @@ const Slot* at(const std::vector<const Slot*>& slots, std::uint16_t slot) {
   return slot < slots.size() ? slots[slot] : nullptr;
 }
 
+}  // namespace
+
 config::FlowReport report_of(const FlowQuery::Row& row, base::Tick taken_at, std::size_t worker,
                              const std::string& service, const std::string& server, const Service& timeouts) {
   const auto idle = static_cast<std::uint32_t>(taken_at - row.last_seen);
   const std::uint32_t timeout = idle_timeout_ms(row.state, timeouts);
+  // An attempt to reach a server has its time, however often the client repeats its SYN meanwhile.
+  const auto age = static_cast<std::uint32_t>(taken_at - row.created);
+  const std::uint32_t spent = row.state == FlowState::syn_sent ? age : idle;
   return {.service = service,
           .server = server,
           .protocol = row.proto == base::IpProto::udp ? config::Protocol::udp : config::Protocol::tcp,
@@ -31,12 +36,10 @@ config::FlowReport report_of(const FlowQuery::Row& row, base::Tick taken_at, std
           .real = {row.server, row.server_port.host()},
           .state = std::string(name(row.state)),
           .worker = static_cast<std::uint16_t>(worker),
-          .age_ms = static_cast<std::uint32_t>(taken_at - row.created),
+          .age_ms = age,
           .idle_ms = idle,
-          .expires_ms = timeout > idle ? timeout - idle : 0};
+          .expires_ms = timeout > spent ? timeout - spent : 0};
 }
-
-}  // namespace
 
 base::Result<FlowQuery::Filter> resolve_filter(const config::FlowFilter& filter,
                                                const ServiceCompiler& compiler) {

@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,11 @@ namespace sluice::dp {
 /// state that there is not.
 [[nodiscard]] base::Result<FlowQuery::Filter> resolve_filter(const config::FlowFilter& filter,
                                                              const ServiceCompiler& compiler);
+
+/// A flow's row with names in place of slots.
+[[nodiscard]] config::FlowReport report_of(const FlowQuery::Row& row, base::Tick taken_at, std::size_t worker,
+                                           const std::string& service, const std::string& server,
+                                           const Service& timeouts);
 
 /// What the control thread asks of all workers about their flows, one job after the other, for a worker takes
 /// one query at a time. Nothing here waits: step() is to be called now and then. Thread: control.

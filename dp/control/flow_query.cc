@@ -12,24 +12,6 @@ bool in(const std::optional<std::vector<bool>>& slots, std::uint16_t slot) noexc
   return !slots || (slot < slots->size() && (*slots)[slot]);
 }
 
-template <Family F>
-FlowQuery::Row row_of(const Flow<F>& flow, const FlowDetail& detail) noexcept {
-  return {.client = flow.client,
-          .vip = flow.vip,
-          .local = flow.local,
-          .server = flow.server,
-          .client_port = flow.client_port,
-          .vip_port = flow.vip_port,
-          .local_port = flow.local_port,
-          .server_port = flow.server_port,
-          .proto = flow.proto,
-          .state = flow.state,
-          .service = flow.service,
-          .server_slot = flow.server_slot,
-          .created = detail.created,
-          .last_seen = flow.last_seen};
-}
-
 }  // namespace
 
 template <Family F>

@@ -107,4 +107,23 @@ class FlowQuery {
   std::atomic<bool> done_{false};
 };
 
+/// A flow's values.
+template <base::Family F>
+[[nodiscard]] FlowQuery::Row row_of(const Flow<F>& flow, const FlowDetail& detail) noexcept {
+  return {.client = flow.client,
+          .vip = flow.vip,
+          .local = flow.local,
+          .server = flow.server,
+          .client_port = flow.client_port,
+          .vip_port = flow.vip_port,
+          .local_port = flow.local_port,
+          .server_port = flow.server_port,
+          .proto = flow.proto,
+          .state = flow.state,
+          .service = flow.service,
+          .server_slot = flow.server_slot,
+          .created = detail.created,
+          .last_seen = flow.last_seen};
+}
+
 }  // namespace sluice::dp

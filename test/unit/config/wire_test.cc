@@ -209,6 +209,77 @@ TEST(Wire, SignsOfLifeComeOutAsTheyWentIn) {
   EXPECT_FALSE(decode_alive_reply(R"({"ok":true})"));
 }
 
+TEST(Wire, ExplanationsComeOutAsTheyWentIn) {
+  const FiveTuple tuple{Protocol::udp, at("198.51.100.7:40000"), at("192.0.2.10:53")};
+  const auto request = decode_dp_request(encode_request(ExplainRequest{tuple}));
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(std::get<ExplainRequest>(*request).tuple, tuple);
+  const auto asked = decode_cp_request(encode_cp_request(ExplainRequest{tuple}));
+  ASSERT_TRUE(asked) << asked.error().message;
+  EXPECT_EQ(std::get<ExplainRequest>(*asked).tuple, tuple);
+  EXPECT_THAT(decode_dp_request(R"({"op":"explain"})").error().message, HasSubstr("tuple: is missing"));
+
+  const HopReport hop{"reachable", "192.0.2.1", "02:00:00:00:00:01", "lan", {7, 42}, 1'500};
+  Explanation explanation;
+  explanation.tuple = tuple;
+  explanation.generation = 7;
+  explanation.claim = Claim::service;
+  explanation.held_by = "lan0";
+  explanation.service = "dns";
+  explanation.vip = at("192.0.2.10:53");
+  explanation.worker = 3;
+  ExplainedFlow& flow = explanation.flow.emplace();
+  flow.flow = example_flow();
+  flow.to_server = false;
+  flow.connecting = 2;
+  flow.retries = 3;
+  flow.ending = flow.strips_timestamps = true;
+  flow.sequence_delta = 0x20000;
+  flow.bytes_from_client = 0;
+  flow.bytes_from_server = 0xffff'ffff;
+  flow.towards_server = hop;
+  explanation.held = {"s1", true, 1, 2, 3, 4};
+  ExplainedStart& start = explanation.start.emplace();
+  start.fate = Fate::hold;
+  start.reason = "no_server";
+  start.obstacle = Obstacle::service_maxconn;
+  start.connections = start.maxconn = 9;
+  start.schedule = {Balance::random, HashKey::five_tuple, 5, 65'537, {"s1", "s2"}};
+  ExplainedServer server;
+  server.name = "s1";
+  server.endpoint = at("192.0.2.11:53");
+  server.standing = Standing::no_weight;
+  server.weight = 16;
+  server.connections = 1;
+  server.maxconn = 2;
+  server.waiting = 3;
+  server.maxqueue = 4;
+  server.draining = true;
+  server.known = {"DOWN 1/2", "ready", "Layer4 timeout", "DOWN 1/2: Layer4 timeout", true};
+  start.servers = {server};
+  start.server = "s1";
+  start.source = at("192.0.2.10:20000");
+  start.reuses_port = start.evicts = true;
+  start.queue_ms = 5'000;
+  start.waiting = 6;
+  start.towards_server = hop;
+  explanation.others = {Fate::answer, "reset_sent"};
+  explanation.towards_client = hop;
+  const auto reply = decode_explain_reply(encode_explain_reply(explanation));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(to_json(*reply), to_json(explanation));
+  EXPECT_EQ(reply->start->servers.at(0).known->why_no_weight, "DOWN 1/2: Layer4 timeout");
+  EXPECT_EQ(reply->flow->bytes_from_server, 0xffff'ffffU);
+  EXPECT_EQ(reply->towards_client->vlans, hop.vlans);
+  EXPECT_FALSE(decode_explain_reply(R"({"ok":true,"explanation":{"claim":"nobody's"}})"));
+
+  const auto unknown =
+      decode_explain_reply(encode_error_reply(decode_dp_request(R"({"op":"explane"})").error().message));
+  ASSERT_FALSE(unknown);
+  EXPECT_TRUE(is_unknown_request(unknown.error()));
+  EXPECT_FALSE(is_unknown_request(decode_dp_request(R"({"op":"explain"})").error()));
+}
+
 TEST(Wire, SmallRequests) {
   EXPECT_TRUE(std::holds_alternative<ReportRequest>(*decode_dp_request(encode_request(ReportRequest{}))));
   const std::vector<ServerName> only{{"web", "a"}, {"dns", "*"}};
