@@ -253,6 +253,12 @@ asio::awaitable<base::Result<std::vector<config::FailureReport>>> DpLink::failur
                                                    &config::decode_failures_reply, timeout);
 }
 
+asio::awaitable<base::Result<config::Explanation>> DpLink::explain(const config::FiveTuple& tuple,
+                                                                   std::chrono::milliseconds timeout) const {
+  return query<config::Explanation>(For::view, config::ExplainRequest{tuple}, &config::decode_explain_reply,
+                                    timeout);
+}
+
 asio::awaitable<base::Result<std::uint64_t>> DpLink::kill(const config::FlowFilter& filter,
                                                           std::chrono::milliseconds timeout) const {
   return query<std::uint64_t>(For::duty, config::KillRequest{filter}, &config::decode_kill_reply, timeout);

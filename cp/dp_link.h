@@ -56,14 +56,16 @@ class DpLink {
   /// sentence with which it refused. One at a time.
   boost::asio::awaitable<base::Result<bool>> change_config(config::Config config);
 
-  /// Asks the data plane. Error: a sentence that says that it does not answer, and why. Lists of flows are a
-  /// view; failures and kill are duties.
+  /// Asks the data plane. Error: a sentence that says that it does not answer, and why. Lists of flows and
+  /// explanations are views; failures and kill are duties.
   boost::asio::awaitable<base::Result<config::DataplaneReport>> report(
       For whom, std::chrono::milliseconds timeout, config::ReportRequest request = {}) const;
   boost::asio::awaitable<base::Result<config::FlowList>> flows(const config::FlowFilter& filter,
                                                                std::chrono::milliseconds timeout) const;
   boost::asio::awaitable<base::Result<std::vector<config::FailureReport>>> failures(
       std::chrono::milliseconds timeout) const;
+  boost::asio::awaitable<base::Result<config::Explanation>> explain(const config::FiveTuple& tuple,
+                                                                    std::chrono::milliseconds timeout) const;
   boost::asio::awaitable<base::Result<std::uint64_t>> kill(const config::FlowFilter& filter,
                                                            std::chrono::milliseconds timeout) const;
 

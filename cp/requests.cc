@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "cp/explain.h"
 #include "cp/known_names.h"
 
 namespace sluice::cp {
@@ -108,9 +109,11 @@ asio::awaitable<std::string> Requests::answer(config::CpRequest request, Access 
     if (access == Access::read_only) what->filter.limit = std::min(what->filter.limit, kFlowsForAll);
     co_return co_await show(std::move(*what), access);
   }
+  if (const auto* packet = std::get_if<config::ExplainRequest>(&request)) co_return co_await explain(*packet);
   if (access == Access::read_only) {
     co_return config::encode_error_reply(
-        "this socket is for looking only (\"show\", \"wait\"); changes are asked for on cp.sock");
+        "this socket is for looking only (\"show\", \"explain\", \"wait\"); changes are asked for on "
+        "cp.sock");
   }
   if (auto* wish = std::get_if<config::ServerRequest>(&request))
     co_return co_await change(std::move(*wish), std::move(asker));
@@ -163,6 +166,20 @@ asio::awaitable<std::string> Requests::show(config::ShowRequest request, Access 
     return config::encode_show_reply(request.what, view_json(request, *picture, process));
   };
   co_return co_await views_.run(std::move(view));
+}
+
+asio::awaitable<std::string> Requests::explain(config::ExplainRequest request) const {
+  auto explanation = co_await link_.explain(request.tuple, kReportAnswer);
+  if (!explanation) {
+    std::string sentence = explanation.error().message;
+    if (config::is_unknown_request(explanation.error()))
+      sentence =
+          "the data plane (sluice-dp) that runs is older than `sluice explain`; restart it to have packets "
+          "explained";
+    co_return config::encode_error_reply(sentence);
+  }
+  add_knowledge(*explanation, controller_);
+  co_return config::encode_explain_reply(*explanation);
 }
 
 asio::awaitable<std::string> Requests::change(config::ServerRequest request, std::string asker) {

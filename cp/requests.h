@@ -17,7 +17,7 @@
 
 namespace sluice::cp {
 
-/// What a client may ask for: everything, or only what changes nothing ("show", "wait").
+/// What a client may ask for: everything, or only what changes nothing ("show", "explain", "wait").
 enum class Access : std::uint8_t { admin, read_only };
 
 /// Answers the requests of cp.sock, all but "wait" (waiting.h): shows, does what the operator asks, reloads.
@@ -41,6 +41,7 @@ class Requests {
 
  private:
   boost::asio::awaitable<std::string> show(config::ShowRequest request, Access access) const;
+  boost::asio::awaitable<std::string> explain(config::ExplainRequest request) const;
   boost::asio::awaitable<std::string> change(config::ServerRequest request, std::string asker);
   boost::asio::awaitable<std::string> kill(config::KillRequest request, std::string asker) const;
   boost::asio::awaitable<std::string> reload(std::string asker);

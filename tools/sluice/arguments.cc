@@ -2,9 +2,11 @@
 
 #include <charconv>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "config/names.h"
 #include "config/suggest.h"
 
 namespace sluice::cli {
@@ -52,6 +54,26 @@ base::Result<void> parse_client(const std::string& word, config::FlowFilter& fil
   filter.client = endpoint->address;
   filter.client_port = endpoint->port;
   return {};
+}
+
+base::Result<config::FiveTuple> parse_tuple(const std::string& protocol, const std::string& source,
+                                            const std::string& destination) {
+  const auto named = config::named<config::Protocol>(protocol);
+  if (!named) return refuse(protocol, "expected tcp or udp");
+  config::FiveTuple tuple{.protocol = *named, .source = {}, .destination = {}};
+  for (const auto& [word, endpoint] :
+       {std::pair{&source, &tuple.source}, std::pair{&destination, &tuple.destination}}) {
+    const auto parsed = base::Endpoint::parse(*word);
+    if (!parsed)
+      return refuse(*word, "expected an address with its port: 192.0.2.7:40000 or [2001:db8::7]:40000");
+    *endpoint = *parsed;
+  }
+  if (tuple.source.address.family() != tuple.destination.address.family()) {
+    return base::Error{base::ErrorCode::invalid,
+                       fmt::format("{} and {}: a packet has two addresses of one family",
+                                   config::in_quotes(source), config::in_quotes(destination))};
+  }
+  return tuple;
 }
 
 base::Result<config::FlowFilter> parse_flow_filter(const FlowWords& words) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "config/explain.h"
 #include "config/report.h"
 
 /// Words of the command line as values. Errors are sentences that quote the word.
@@ -25,6 +26,11 @@ struct Weight {
 
 /// "192.0.2.7", "192.0.2.7:40000", "2001:db8::7" or "[2001:db8::7]:40000", into `filter`.
 [[nodiscard]] base::Result<void> parse_client(const std::string& word, config::FlowFilter& filter);
+
+/// "tcp", "192.0.2.7:40000", "192.0.2.10:443", or the same of IPv6 with its addresses in brackets.
+[[nodiscard]] base::Result<config::FiveTuple> parse_tuple(const std::string& protocol,
+                                                          const std::string& source,
+                                                          const std::string& destination);
 
 /// The options that choose flows; empty: not given.
 struct FlowWords {

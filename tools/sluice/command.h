@@ -46,6 +46,7 @@ void add_show(CLI::App& app, Invocation& invocation);
 void add_server(CLI::App& app, Invocation& invocation);
 void add_health(CLI::App& app, Invocation& invocation);
 void add_flow(CLI::App& app, Invocation& invocation);
+void add_explain(CLI::App& app, Invocation& invocation);
 void add_wait(CLI::App& app, Invocation& invocation);
 void add_vrrp(CLI::App& app, Invocation& invocation);
 void add_reload(CLI::App& app, Invocation& invocation);

@@ -58,6 +58,10 @@ Words values_of(std::string_view what, const Words& words, const Known& known) {
     for (const auto& [value, name] : config::kNames<config::WaitFor>) values.emplace_back(name);
     return values;
   }
+  if (what == "PROTOCOL") {
+    for (const auto& [value, name] : config::kNames<config::Protocol>) values.emplace_back(name);
+    return values;
+  }
   if (what == "INSTANCE") return known.vrrp_instances();
   if (what == "--service") {
     for (const KnownService& service : known.services()) values.push_back(service.name);

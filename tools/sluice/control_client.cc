@@ -11,6 +11,7 @@ namespace {
 
 bool only_looks(const config::CpRequest& request) {
   return std::holds_alternative<config::ShowRequest>(request) ||
+         std::holds_alternative<config::ExplainRequest>(request) ||
          std::holds_alternative<config::WaitRequest>(request);
 }
 

@@ -11,8 +11,8 @@
 namespace sluice::cli {
 
 /// Sends `request` to the control plane that runs on `runtime_dir` and returns its reply line, which may say
-/// no. What only looks ("show", "wait") goes to cp-read.sock where cp.sock may not be opened. Blocks for at
-/// most `limit`. Error: a sentence that says what to do.
+/// no. What only looks ("show", "explain", "wait") goes to cp-read.sock where cp.sock may not be opened.
+/// Blocks for at most `limit`. Error: a sentence that says what to do.
 [[nodiscard]] base::Result<std::string> ask_control_plane(const config::CpRequest& request,
                                                           const std::filesystem::path& runtime_dir,
                                                           std::chrono::milliseconds limit);

@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   cli::add_check(app, invocation);
   cli::add_reload(app, invocation);
   cli::add_show(app, invocation);
+  cli::add_explain(app, invocation);
   cli::add_server(app, invocation);
   cli::add_health(app, invocation);
   cli::add_flow(app, invocation);

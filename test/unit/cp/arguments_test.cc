@@ -80,5 +80,28 @@ TEST(FlowFilterWords, NothingGivenMatchesAll) {
   EXPECT_FALSE(filter->service || filter->server || filter->client || filter->client_port || filter->state);
 }
 
+TEST(Tuple, IsAProtocolAndTwoEndpoints) {
+  const auto v4 = parse_tuple("tcp", "203.0.113.7:40000", "192.0.2.10:6443");
+  ASSERT_TRUE(v4) << v4.error().message;
+  EXPECT_EQ(v4->protocol, config::Protocol::tcp);
+  EXPECT_EQ(v4->source.to_string(), "203.0.113.7:40000");
+  EXPECT_EQ(v4->destination.to_string(), "192.0.2.10:6443");
+  const auto v6 = parse_tuple("udp", "[2001:db8::7]:40000", "[2001:db8::10]:53");
+  ASSERT_TRUE(v6) << v6.error().message;
+  EXPECT_EQ(v6->protocol, config::Protocol::udp);
+  EXPECT_EQ(v6->destination.to_string(), "[2001:db8::10]:53");
+}
+
+TEST(Tuple, NonsenseIsRefusedByName) {
+  constexpr const char* kGood = "192.0.2.7:40000";
+  EXPECT_THAT(parse_tuple("icmp", kGood, kGood).error().message, HasSubstr("\"icmp\": expected tcp or udp"));
+  for (const char* word : {"192.0.2.7", "2001:db8::7", "web:80", "192.0.2.7:70000", "192.0.2.7:", ""}) {
+    const std::string quoted = "\"" + std::string(word) + "\": expected an address with its port";
+    EXPECT_THAT(parse_tuple("tcp", word, kGood).error().message, HasSubstr(quoted)) << word;
+    EXPECT_THAT(parse_tuple("tcp", kGood, word).error().message, HasSubstr(quoted)) << word;
+  }
+  EXPECT_THAT(parse_tuple("tcp", kGood, "[2001:db8::10]:53").error().message, HasSubstr("of one family"));
+}
+
 }  // namespace
 }  // namespace sluice::cli

@@ -24,6 +24,7 @@ class CompletionTest : public testing::Test {
     add_run(app_, invocation_);
     add_check(app_, invocation_);
     add_show(app_, invocation_);
+    add_explain(app_, invocation_);
     add_server(app_, invocation_);
     add_flow(app_, invocation_);
     add_wait(app_, invocation_);
@@ -53,6 +54,14 @@ class CompletionTest : public testing::Test {
   CLI::App app_{"sluice"};
   int asked_ = 0;
 };
+
+TEST_F(CompletionTest, ProtocolsToExplain) {
+  EXPECT_THAT(complete("expl"), ElementsAre("explain"));
+  EXPECT_THAT(complete("explain "), ElementsAre("tcp", "udp"));
+  EXPECT_THAT(complete("explain u"), ElementsAre("udp"));
+  EXPECT_THAT(complete("explain tcp "), testing::IsEmpty());
+  EXPECT_THAT(complete("explain --j"), ElementsAre("--json"));
+}
 
 TEST_F(CompletionTest, CommandsAndTheirParts) {
   EXPECT_THAT(complete("s"), ElementsAre("show", "server"));

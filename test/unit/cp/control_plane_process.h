@@ -86,6 +86,11 @@ class FakeDataPlane {
     const std::lock_guard lock(mutex_);
     return killed_;
   }
+  /// What it explains of any packet; until then it does not know the request.
+  void explain(config::Explanation explanation) {
+    const std::lock_guard lock(mutex_);
+    explanation_ = std::move(explanation);
+  }
   void fail(std::vector<config::FailureReport> failures) {
     const std::lock_guard lock(mutex_);
     failures_ = std::move(failures);
@@ -114,6 +119,10 @@ class FakeDataPlane {
     if (const auto* kill = std::get_if<config::KillRequest>(&*request)) {
       killed_ = kill->filter;
       return config::encode_kill_reply(3);
+    }
+    if (std::holds_alternative<config::ExplainRequest>(*request)) {
+      return explanation_ ? config::encode_explain_reply(*explanation_)
+                          : config::encode_error_reply(R"(unknown op "explain" (known: "apply", "report"))");
     }
     config::DataplaneReport report = report_;
     report.generation = state_.generation;
@@ -159,6 +168,7 @@ class FakeDataPlane {
   std::vector<config::FailureReport> failures_;
   config::DataplaneReport report_;
   std::optional<config::FlowFilter> killed_;
+  std::optional<config::Explanation> explanation_;
   std::atomic<bool> refuses_ = false;
   std::atomic<unsigned> applied_ = 0;
   std::atomic<unsigned> whole_reports_ = 0;

@@ -278,5 +278,71 @@ TEST_F(RequestsTest, DeepAndHugeRequestsAreRefusedByBothSockets) {
   EXPECT_TRUE(show(config::ShowWhat::info));
 }
 
+/// The data plane's explanation of a packet to web: neither a nor b takes it.
+config::Explanation explanation_of_web() {
+  config::Explanation explanation;
+  explanation.tuple = {config::Protocol::tcp, *base::Endpoint::parse("198.51.100.7:40000"),
+                       *base::Endpoint::parse("192.0.2.1:80")};
+  explanation.claim = config::Claim::service;
+  explanation.service = "web";
+  explanation.worker = 0;
+  config::ExplainedStart& start = explanation.start.emplace();
+  start.fate = config::Fate::answer;
+  start.reason = "no_server";
+  for (const char* row : {"a 192.0.2.2:80", "b 192.0.2.3:80", "gone 192.0.2.4:80"}) {
+    const std::string text(row);
+    const std::size_t blank = text.find(' ');
+    config::ExplainedServer& server = start.servers.emplace_back();
+    server.name = text.substr(0, blank);
+    server.endpoint = *base::Endpoint::parse(text.substr(blank + 1));
+    server.standing = config::Standing::no_weight;
+  }
+  start.servers[1].standing = config::Standing::chosen;
+  start.servers[1].weight = 33;
+  return explanation;
+}
+
+TEST_F(RequestsTest, ExplainAddsWhatTheControlPlaneKnows) {
+  dp_->explain(explanation_of_web());
+  EXPECT_THAT(command("a", ServerAction::maint), HasSubstr("MAINT"));
+  for (const char* socket : {"cp.sock", "cp-read.sock"}) {
+    const std::string line = ask(config::ExplainRequest{explanation_of_web().tuple}, socket);
+    const auto told = config::decode_explain_reply(line);
+    ASSERT_TRUE(told) << line;
+    const auto& servers = told->start->servers;
+    ASSERT_EQ(servers.size(), 3U);
+    ASSERT_TRUE(servers[0].known);
+    EXPECT_EQ(servers[0].known->status, "MAINT");
+    EXPECT_EQ(servers[0].known->admin, "maint");
+    EXPECT_EQ(servers[0].known->why_no_weight, "in maintenance");
+    ASSERT_TRUE(servers[1].known);
+    EXPECT_EQ(servers[1].known->why_no_weight, "") << "it gets connections";
+    EXPECT_EQ(servers[1].weight, 3U) << "sixteenths, rounded up, as in `show servers`";
+    EXPECT_FALSE(servers[2].known) << "not in the configuration";
+  }
+}
+
+TEST_F(RequestsTest, ExplainSaysWhyAServerGetsNothing) {
+  dp_->explain(explanation_of_web());
+  const auto why = [this] {
+    const auto told = config::decode_explain_reply(ask(config::ExplainRequest{explanation_of_web().tuple}));
+    return told ? told->start->servers[0].known->why_no_weight : told.error().message;
+  };
+  EXPECT_THAT(command("a", ServerAction::drain), HasSubstr("DRAIN"));
+  EXPECT_EQ(why(), "drained");
+  EXPECT_THAT(command("a", ServerAction::ready), HasSubstr("no check"));
+  EXPECT_THAT(command("a", ServerAction::weight, 0), HasSubstr("weight 0"));
+  EXPECT_EQ(why(), "its weight is 0");
+  EXPECT_THAT(command("a", ServerAction::health_down), HasSubstr("DOWN"));
+  EXPECT_THAT(why(), testing::StartsWith("DOWN"));
+}
+
+TEST_F(RequestsTest, ExplainWithoutADataPlaneThatCan) {
+  const config::ExplainRequest request{explanation_of_web().tuple};
+  EXPECT_THAT(ask(request), HasSubstr("the data plane (sluice-dp) that runs is older"));
+  dp_.reset();
+  EXPECT_THAT(ask(request), HasSubstr("the data plane (sluice-dp) does not answer"));
+}
+
 }  // namespace
 }  // namespace sluice::cp
