@@ -220,8 +220,10 @@ def obey(connections):
             return
 
 
-def hold(host, port, number):
-    connections = [socket.create_connection((host, int(port)), timeout=10) for _ in range(int(number))]
+def hold(host, port, number, first_source=None):
+    """Connections from any ports, or from `first_source` on."""
+    sources = [("", int(first_source) + n) if first_source else None for n in range(int(number))]
+    connections = [socket.create_connection((host, int(port)), timeout=10, source_address=source) for source in sources]
     print("open", flush=True)
     obey(connections)
 
