@@ -4,7 +4,11 @@
  * is a bitmap of all 65,536 ports, so that "port of a service", "port of a source-port range" and "but not
  * the ports the kernel uses itself" cost the same single lookup and bit test. From that:
  *   - TCP, UDP: destination owned                          -> sluice
- *   - TCP, UDP fragment: any port of the destination owned -> sluice (later fragments carry no ports)
+ *   - TCP, UDP, first fragment: likewise by its port. The datagrams of those that are not sluice's are noted
+ *     in the map `kernels`
+ *   - later fragment, which carries no ports: datagram noted -> the kernel; else any port of the destination
+ *     owned -> sluice, which waits for the first. So of the kernel's own only those are lost that come
+ *     before their first
  *   - ICMP error: source of the quoted packet owned        -> sluice (it quotes what sluice sent: to a client
  * with the VIP as source, to a server with a local address)
  *   - all else (ARP, ND, ping, VRRP, SSH, ...)             -> the kernel
@@ -22,6 +26,9 @@
 #include "filter_maps.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* For so long may the fragments of a datagram follow the first: as Linux waits for them. */
+#define DATAGRAM_NS 30000000000ULL
 
 enum {
   MAX_VLANS = 2,
@@ -100,6 +107,13 @@ struct {
 } sluice_owned SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, FILTER_MAX_DATAGRAMS);
+  __type(key, struct filter_datagram);
+  __type(value, __u64); /* when its first fragment came: bpf_ktime_get_ns() */
+} sluice_kernels SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, FILTER_COUNTERS);
   __type(key, __u32);
@@ -133,6 +147,11 @@ ALWAYS_INLINE int owns(const struct filter_key* key, __be16 be_port) {
   if (!ports) return 0;
   const __u16 port = bpf_ntohs(be_port);
   return ports->bits[port >> 3] >> (port & 7) & 1;
+}
+
+/* IPv6 headers that are stepped over, beside the fragment header. */
+ALWAYS_INLINE int is_extension(__u32 protocol) {
+  return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING || protocol == PROTO_DEST_OPTS;
 }
 
 /* What a walk over headers found, in one integer: where the L4 header begins, the protocol, and two flags.
@@ -205,7 +224,7 @@ GLOBAL int walk_ipv6(struct xdp_md* ctx, __u32 offset) {
       /* Offset 0 without "more" is an atomic fragment: a whole packet (RFC 6946). */
       if (fragment->offset_flags & bpf_htons(0xfff9)) flags |= FRAGMENT;
       if (fragment->offset_flags & bpf_htons(0xfff8)) return FOUND(offset & 0x3fff, protocol, flags | LATER);
-    } else if (protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING || protocol == PROTO_DEST_OPTS) {
+    } else if (is_extension(protocol)) {
       const struct ext_hdr* ext = start_of(ctx) + offset;
       if ((void*)(ext + 1) > end) return NOT_FOUND;
       protocol = ext->next_header;
@@ -240,7 +259,6 @@ ALWAYS_INLINE int key_at(struct xdp_md* ctx, int ipv6, __u32 offset, int destina
 ALWAYS_INLINE int side_is_ours(struct xdp_md* ctx, int ipv6, __u32 offset, int found, int destination) {
   struct filter_key key;
   if (!key_at(ctx, ipv6, offset, destination, PROTOCOL_OF(found), &key)) return 0;
-  if (found & FRAGMENT && destination) return owns_any_port(&key);
   const struct port_pair* ports = start_of(ctx) + OFFSET_OF(found);
   if ((void*)(ports + 1) > end_of(ctx)) return 0;
   return owns(&key, destination ? ports->dst : ports->src);
@@ -263,15 +281,100 @@ GLOBAL int quotes_ours(struct xdp_md* ctx, int ipv6, __u32 icmp_offset) {
   return side_is_ours(ctx, ipv6, inner, found, 0);
 }
 
+/* Steps over extension headers at `offset` to the fragment header. Returns its offset or NOT_FOUND. */
+GLOBAL int walk_to_fragment(struct xdp_md* ctx, __u32 offset) {
+  void* end = end_of(ctx);
+  offset &= 0x3fff;
+  const struct ipv6_hdr* ip = start_of(ctx) + offset;
+  if ((void*)(ip + 1) > end) return NOT_FOUND;
+  __u32 protocol = ip->next_header;
+  offset += sizeof(*ip);
+  for (int i = 0; i <= MAX_EXT_HEADERS; ++i) {
+    if (offset > 0x3fff) return NOT_FOUND;
+    if (protocol == PROTO_FRAGMENT) return (int)offset;
+    if (!is_extension(protocol)) return NOT_FOUND;
+    const struct ext_hdr* ext = start_of(ctx) + offset;
+    if ((void*)(ext + 1) > end) return NOT_FOUND;
+    protocol = ext->next_header;
+    offset += (ext->length + 1) * 8;
+  }
+  return NOT_FOUND;
+}
+
+/* Makes `key` of the datagram that the fragment is of whose IP header is at `offset`. */
+ALWAYS_INLINE int datagram_at(struct xdp_md* ctx, int ipv6, __u32 offset, struct filter_datagram* key) {
+  __builtin_memset(key, 0, sizeof(*key));
+  if (ipv6) {
+    const struct ipv6_hdr* ip = start_of(ctx) + (offset & 0x3fff);
+    if ((void*)(ip + 1) > end_of(ctx)) return 0;
+    __builtin_memcpy(key->src, ip->src, 16);
+    __builtin_memcpy(key->dst, ip->dst, 16);
+    const int at = walk_to_fragment(ctx, offset);
+    if (at < 0) return 0;
+    const struct fragment_hdr* fragment = start_of(ctx) + (at & 0x3fff);
+    if ((void*)(fragment + 1) > end_of(ctx)) return 0;
+    key->id = fragment->id;
+  } else {
+    const struct ipv4_hdr* ip = start_of(ctx) + (offset & 0x3fff);
+    if ((void*)(ip + 1) > end_of(ctx)) return 0;
+    key->src[10] = key->src[11] = key->dst[10] = key->dst[11] = 0xff;
+    __builtin_memcpy(&key->src[12], ip->src, 4);
+    __builtin_memcpy(&key->dst[12], ip->dst, 4);
+    key->id = ip->id;
+    key->protocol = ip->protocol;
+  }
+  return 1;
+}
+
+/* Notes whose the datagram of a first fragment is. */
+GLOBAL int note_datagram(struct xdp_md* ctx, int ipv6, __u32 offset, int ours) {
+  struct filter_datagram key;
+  if (!datagram_at(ctx, ipv6, offset, &key)) return 0;
+  const __u64 now = bpf_ktime_get_ns();
+  if (ours) {
+    bpf_map_delete_elem(&sluice_kernels, &key); /* an earlier one of the same identification */
+  } else {
+    bpf_map_update_elem(&sluice_kernels, &key, &now, BPF_ANY);
+  }
+  return 0;
+}
+
+/* Whether the datagram of a later fragment is the kernel's, as its first one showed. */
+GLOBAL int is_kernels(struct xdp_md* ctx, int ipv6, __u32 offset) {
+  struct filter_datagram key;
+  if (!datagram_at(ctx, ipv6, offset, &key)) return 0;
+  const __u64* since = bpf_map_lookup_elem(&sluice_kernels, &key);
+  return since && bpf_ktime_get_ns() - *since < DATAGRAM_NS;
+}
+
+/* Whether a later fragment may be sluice's. Behind an IPv6 fragment header there may be further headers,
+ * which only the first fragment shows. */
+GLOBAL int may_be_ours(struct xdp_md* ctx, int ipv6, __u32 offset, __u32 protocol) {
+  struct filter_key key;
+  offset &= 0x3fff;
+  const int any = ipv6 && is_extension(protocol);
+  if (!any && protocol != PROTO_TCP && protocol != PROTO_UDP) return 0;
+  if (!key_at(ctx, ipv6, offset, 1, any ? PROTO_TCP : protocol, &key)) return 0;
+  if (owns_any_port(&key)) return 1;
+  key.protocol = PROTO_UDP;
+  return any && owns_any_port(&key);
+}
+
 /* Whether the packet whose IP header is at `offset` is sluice's. */
 GLOBAL int is_ours(struct xdp_md* ctx, int ipv6, __u32 offset) {
   offset &= 0x3fff;
   const int found = walk(ctx, ipv6, offset);
   if (found < 0) return 0;
-  if (PROTOCOL_OF(found) == (ipv6 ? PROTO_ICMPV6 : PROTO_ICMP)) {
-    return !(found & FRAGMENT) && quotes_ours(ctx, ipv6, OFFSET_OF(found));
+  if (found & LATER) {
+    return may_be_ours(ctx, ipv6, offset, PROTOCOL_OF(found)) && !is_kernels(ctx, ipv6, offset);
   }
-  return is_transport(found) && side_is_ours(ctx, ipv6, offset, found, 1);
+  const int ours = is_transport(found) && side_is_ours(ctx, ipv6, offset, found, 1);
+  if (found & FRAGMENT) {
+    note_datagram(ctx, ipv6, offset, ours);
+  } else if (PROTOCOL_OF(found) == (ipv6 ? PROTO_ICMPV6 : PROTO_ICMP)) {
+    return quotes_ours(ctx, ipv6, OFFSET_OF(found));
+  }
+  return ours;
 }
 
 SEC("xdp")

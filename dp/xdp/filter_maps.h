@@ -6,6 +6,7 @@
 
 #define FILTER_MAX_QUEUES 1024
 #define FILTER_MAX_ADDRESSES 16384 /* (address, protocol) pairs */
+#define FILTER_MAX_DATAGRAMS 4096  /* of the kernel, in fragments, at one time */
 #define FILTER_COUNTERS 3
 
 /* Indices of the map sluice_counts. */
@@ -17,6 +18,14 @@
 struct filter_key {
   __u8 address[16];
   __u8 protocol; /* IANA number: 6 or 17 */
+  __u8 zero[3];
+};
+
+/* Key of the map sluice_kernels: by what fragments of one datagram are known. Addresses as in filter_key. */
+struct filter_datagram {
+  __u8 src[16], dst[16];
+  __u32 id;      /* as on the wire */
+  __u8 protocol; /* IPv4 only: over IPv6 it may differ between fragments (RFC 8200 section 4.5) */
   __u8 zero[3];
 };
 

@@ -113,7 +113,9 @@ std::vector<Row> rows() {
       {"reply below the range", eth().ip4(server, local).tcp(80, 1023, ACK), false},
       {"reply of the other protocol", eth().ip4(server, local).udp(80, 1024), false},
       {"ping", eth().ip4(client, vip).icmp(8, 0).payload(56), false},
-      {"first fragment", eth().ip4(client, vip).fragment(0, true, 1).udp(40000, 99).payload(64), true},
+      {"first fragment", eth().ip4(client, vip).fragment(0, true, 1).udp(40000, 53).payload(64), true},
+      {"first fragment, other port", eth().ip4(client, vip).fragment(0, true, 5).udp(40000, 99).payload(64),
+       false},
       {"later fragment", eth().ip4(client, vip).protocol(17).fragment(64, false, 1).payload(64), true},
       {"later fragment to another address",
        eth().ip4(client, server).protocol(17).fragment(64, false, 1).payload(64), false},
@@ -157,7 +159,9 @@ std::vector<Row> rows() {
       {"IPv6 atomic fragment, service", eth().ip6(client6, vip6).fragment(0, false, 9).udp(40000, 53), true},
       {"IPv6 atomic fragment, other port", eth().ip6(client6, vip6).fragment(0, false, 9).udp(40000, 54),
        false},
-      {"IPv6 first fragment", eth().ip6(client6, vip6).fragment(0, true, 9).udp(40000, 54).payload(64), true},
+      {"IPv6 first fragment", eth().ip6(client6, vip6).fragment(0, true, 9).udp(40000, 53).payload(64), true},
+      {"IPv6 later fragment of further headers",
+       eth().ip6(client6, vip6).protocol(60).fragment(64, false, 8).payload(64), true},
       {"IPv6 later fragment", eth().ip6(client6, vip6).protocol(17).fragment(64, false, 9).payload(64), true},
       {"IPv6 fragment of a ping", eth().ip6(client6, vip6).protocol(58).fragment(64, false, 9).payload(64),
        false},
@@ -173,6 +177,37 @@ std::vector<Row> rows() {
 
 TEST_F(XdpFilterTest, TakesOnlyWhatIsSluices) {
   for (const Row& row : rows()) EXPECT_EQ(is_ours(row.packet.bytes()), row.ours) << row.name;
+}
+
+TEST_F(XdpFilterTest, LaterFragmentsOfTheKernelsDatagramsFollowTheFirst) {
+  const auto v4_later = [&](std::uint16_t id) {
+    return is_ours(eth().ip4(client, vip).protocol(17).fragment(64, false, id).payload(64).bytes());
+  };
+  const auto v4_first = [&](std::uint16_t id, std::uint16_t port) {
+    return is_ours(eth().ip4(client, vip).fragment(0, true, id).udp(40000, port).payload(56).bytes());
+  };
+  EXPECT_FALSE(v4_first(100, 99));
+  EXPECT_FALSE(v4_later(100));
+  EXPECT_TRUE(v4_later(101)) << "another datagram, of which the first has not come";
+  EXPECT_TRUE(is_ours(eth().ip4(router, vip).protocol(17).fragment(64, false, 100).payload(64).bytes()));
+  EXPECT_TRUE(is_ours(eth().ip4(client, vip).protocol(6).fragment(64, false, 100).payload(64).bytes()));
+  EXPECT_TRUE(v4_first(100, 53)) << "the identification has come round";
+  EXPECT_TRUE(v4_later(100));
+
+  const auto v6_later = [&](std::uint32_t id) {
+    return is_ours(
+        eth().ip6(client6, vip6).hop_by_hop(8).protocol(60).fragment(64, false, id).payload(64).bytes());
+  };
+  const auto first6 = [](std::uint32_t id) {
+    return eth().ip6(client6, vip6).hop_by_hop(8).fragment(0, true, id).dest_opts(8);
+  };
+  EXPECT_TRUE(v6_later(0x10001));
+  EXPECT_FALSE(is_ours(first6(0x10001).udp(40000, 54).payload(64).bytes()));
+  EXPECT_FALSE(v6_later(0x10001));
+  EXPECT_FALSE(is_ours(first6(0x10002).icmp6(128, 0).payload(64).bytes()));
+  EXPECT_FALSE(v6_later(0x10002));
+  EXPECT_TRUE(is_ours(first6(0x10003).udp(40000, 53).payload(64).bytes()));
+  EXPECT_TRUE(v6_later(0x10003));
 }
 
 TEST_F(XdpFilterTest, CutFramesNeitherCrashNorBecomeOurs) {
