@@ -29,7 +29,7 @@ void write_ip(Packet& packet, const base::Address<F>& src, const base::Address<F
     ip->version_ihl = 0x45;
     ip->tos = dscp;
     ip->total_length = base::Be16{static_cast<std::uint16_t>(sizeof(*ip) + payload)};
-    ip->id = base::Be16{worker.next_ip_id++};
+    ip->id = worker.datagram_ids.whole();
     ip->ttl = kHopLimit;
     ip->protocol = proto;
     ip->checksum = base::ipv4_checksum(std::as_bytes(std::span(ip, 1)));
@@ -144,6 +144,9 @@ void answer_with_reset(Packet& packet, DropReason reason, WorkerState& worker, b
 
 void answer_with_icmp(Packet& packet, IcmpAnswer what, std::uint16_t mtu, DropReason otherwise,
                       WorkerState& worker, base::Tick now) noexcept {
+  if (packet.meta.family == Family::v4 && packet.meta.fragment == FragmentKind::later) {
+    return packet.drop(otherwise);
+  }
   if (!worker.icmp_errors.take(now)) return packet.drop(otherwise);
   const bool made =
       with_family(packet.meta.family, [&]<Family F>() { return make_icmp<F>(packet, what, mtu, worker); });

@@ -20,8 +20,8 @@ void refuse(Packet& packet, DropReason reason, WorkerState& worker, base::Tick n
 /// ICMP errors that sluice sends about packets it cannot forward.
 enum class IcmpAnswer : std::uint8_t { time_exceeded, too_big, port_unreachable, host_unreachable };
 /// Quotes the packet as it arrived (RFC 792, RFC 1812 §4.3.2; RFC 4443 §2.4). Counted as icmp_sent, beyond
-/// the limit under `otherwise`. `mtu`: for too_big. Pre: the packet is unchanged since it came in, and no
-/// ICMP error itself.
+/// the limit under `otherwise`, and so is an IPv4 fragment other than the first (RFC 1812 §4.3.2.7). `mtu`:
+/// for too_big. Pre: the packet is unchanged since it came in, and no ICMP error itself.
 void answer_with_icmp(Packet& packet, IcmpAnswer what, std::uint16_t mtu, DropReason otherwise,
                       WorkerState& worker, base::Tick now) noexcept;
 

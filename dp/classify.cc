@@ -1,6 +1,7 @@
 #include "dp/classify.h"
 
 #include "dp/flow/flow_hash.h"
+#include "dp/gather.h"
 #include "dp/ip_header.h"
 #include "dp/parse.h"
 
@@ -79,11 +80,17 @@ void classify_ip(Packet& packet, const Snapshot& snapshot, const WorkerState& wo
   if (address == kNoIndex) {
     return punt(packet, meta.problem != DropReason::none ? meta.problem : DropReason::no_kernel_path);
   }
+  if (meta.fragment != FragmentKind::whole && meta.problem == DropReason::none && is_gathered<F>(meta))
+      [[unlikely]] {
+    meta.hash = datagram_hash<F>(packet, worker);
+    meta.owner =
+        packet.tag.known ? static_cast<std::uint8_t>(worker.id) : owner_of_hash(meta.hash, snapshot.workers);
+    return;
+  }
   switch (meta.proto) {
     case IpProto::tcp:
     case IpProto::udp: {
       if (meta.problem != DropReason::none) return packet.drop(meta.problem);
-      if (meta.fragment != FragmentKind::whole) return packet.drop(DropReason::fragment);
       const auto* ports = at<L4Ports>(std::span<const std::byte>(packet.bytes), meta.l4_offset);
       if (!match_port<F>(packet, snapshot, worker, address, meta.proto, ports->dst)) {
         punt(packet, DropReason::no_kernel_path);
@@ -102,6 +109,10 @@ template <Family F>
 FlowKey<F> key_of(const Packet& packet) noexcept {
   const Meta& meta = packet.meta;
   const std::span<const std::byte> bytes = packet.bytes;
+  if (meta.fragment != FragmentKind::whole) {
+    const auto* ip = at<IpHdr<F>>(bytes, meta.l3_offset);
+    return {ip->src, ip->dst, packet.tag.ports.src, packet.tag.ports.dst, meta.proto};
+  }
   const std::size_t l3 = meta.icmp_error ? meta.inner_l3_offset : meta.l3_offset;
   const std::size_t l4 = meta.icmp_error ? meta.inner_l4_offset : meta.l4_offset;
   const auto* ip = at<IpHdr<F>>(bytes, l3);
@@ -135,6 +146,21 @@ std::uint8_t owner_of(const Destination& destination, std::uint64_t hash, base::
   return destination.direction == Direction::to_server ? owner_of_hash(hash, workers)
                                                        : owner_of_port(port, workers);
 }
+
+template <Family F>
+void classify_gathered(Packet& packet, const Snapshot& snapshot, const WorkerState& worker) noexcept {
+  const Meta& meta = packet.meta;
+  const auto* ip = at<IpHdr<F>>(std::span<const std::byte>(packet.bytes), meta.l3_offset);
+  const std::uint16_t address = snapshot.services->find_address<F>(ip->dst);
+  const bool has_ports = meta.proto == IpProto::tcp || meta.proto == IpProto::udp;
+  if (!has_ports || !match_port<F>(packet, snapshot, worker, address, meta.proto, packet.tag.ports.dst)) {
+    return punt(packet, DropReason::no_kernel_path);
+  }
+  if (meta.owner != worker.id) packet.verdict = Verdict::hand_over;
+}
+
+template void classify_gathered<Family::v4>(Packet&, const Snapshot&, const WorkerState&) noexcept;
+template void classify_gathered<Family::v6>(Packet&, const Snapshot&, const WorkerState&) noexcept;
 
 void classify(Packet& packet, const Snapshot& snapshot, const WorkerState& worker, bool steer) noexcept {
   const auto* eth = at<base::EthHdr>(std::span<const std::byte>(packet.bytes), 0);

@@ -54,6 +54,7 @@ struct alignas(kCacheLine) WorkerCounters {
   Counter punted;
   Counter handed_over;
   Counter held;       ///< SYNs of which a copy waits for a place, and their retransmissions
+  Counter kept;       ///< fragments that waited for their datagram's first
   Counter parked;     ///< waited for a next hop's address
   Counter timed_out;  ///< TCP connections ended because they were idle for too long
   Counter killed;     ///< flows ended because they were to be

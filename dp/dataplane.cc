@@ -100,8 +100,8 @@ base::Result<void> run_dataplane(const config::Config& config, const std::string
   auto server = ControlServer::listen(**loop, runtime_dir);
   if (!server) return std::move(server).error();
 
-  const std::uint32_t in_flight =
-      worker_count * (Parking::kPlaces + (worker_count - std::uint32_t{1}) * Handover::kDepth);
+  const std::uint32_t in_flight = worker_count * (Parking::kPlaces + Fragments::kPlaces +
+                                                  (worker_count - std::uint32_t{1}) * Handover::kDepth);
   auto plan =
       plan_ports(config.ports, {.workers = worker_count, .private_bytes = 0, .mbufs_in_flight = in_flight});
   if (!plan) return std::move(plan).error();
@@ -116,6 +116,8 @@ base::Result<void> run_dataplane(const config::Config& config, const std::string
   if (!ports) return std::move(ports).error();
   auto handover = Handover::make(worker_count);
   if (!handover) return std::move(handover).error();
+  const auto tag = MbufTag::make();
+  if (!tag) return tag.error();
 
   WorkerShared shared;
   shared.start_tsc = ::rte_rdtsc();
@@ -137,7 +139,8 @@ base::Result<void> run_dataplane(const config::Config& config, const std::string
   std::vector<Worker*> worker_pointers;
   for (const auto& state : states) {
     state->peers = peers;
-    workers.push_back(std::make_unique<Worker>(*state, shared, *ports, *handover, config.dataplane.idle));
+    workers.push_back(
+        std::make_unique<Worker>(*state, shared, *ports, *handover, *tag, config.dataplane.idle));
     worker_pointers.push_back(workers.back().get());
   }
   auto control = Control::create(**loop, shared, next_hops, *ports, worker_pointers);

@@ -1,8 +1,11 @@
 #include "dp/dispose.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <rte_pause.h>
+
+#include "dp/ipv4_split.h"
 
 namespace sluice::dp {
 namespace {
@@ -24,13 +27,18 @@ void adopt_frame(const Packet& packet) noexcept {
 
 }  // namespace
 
-Disposer::Disposer(WorkerState& worker, PortSet& ports, Handover& handover)
+Disposer::Disposer(WorkerState& worker, PortSet& ports, Handover& handover, MbufTag tag)
     : worker_(worker),
       ports_(ports),
       handover_(handover),
+      tag_(tag),
       to_nic_(ports.ports().size()),
       to_twin_(ports.ports().size()),
       twin_counters_(ports.ports().size()) {}
+
+Disposer::~Disposer() {
+  for (rte_mbuf* mbuf : kept_) ::rte_pktmbuf_free(mbuf);
+}
 
 void Disposer::drop(rte_mbuf* mbuf, DropReason reason) noexcept {
   worker_.counters.drops[static_cast<std::size_t>(reason)].add(1);
@@ -42,12 +50,17 @@ void Disposer::dispose(std::span<Packet> burst, const Snapshot& snapshot, base::
     switch (packet.verdict) {
       case Verdict::forward: {
         adopt_frame(packet);
-        const std::uint16_t port = snapshot.next_hops->adjacency(packet.meta.next_hop).port;
+        const Adjacency& hop = snapshot.next_hops->adjacency(packet.meta.next_hop);
+        const std::uint16_t port = hop.port;
         if (port >= to_nic_.size()) {
           drop(packet.mbuf, DropReason::no_route);
           break;
         }
         worker_.counters.forwarded.add(1);
+        if (packet.meta.split_mtu != 0) [[unlikely]] {
+          send_split(packet, hop);
+          break;
+        }
         post(to_nic_[port], ports_.ports()[port]->nic(), DropReason::tx_full, packet.mbuf);
         break;
       }
@@ -61,6 +74,7 @@ void Disposer::dispose(std::span<Packet> burst, const Snapshot& snapshot, base::
         break;
       case Verdict::punt: punt(packet); break;
       case Verdict::hand_over:
+        tag_.put(packet);
         if (handover_.push(worker_.id, packet.meta.owner, packet.mbuf)) {
           worker_.counters.handed_over.add(1);
         } else {
@@ -71,7 +85,12 @@ void Disposer::dispose(std::span<Packet> burst, const Snapshot& snapshot, base::
         worker_.counters.held.add(1);
         ::rte_pktmbuf_free(packet.mbuf);
         break;
+      case Verdict::keep:
+        worker_.counters.kept.add(1);
+        kept_[packet.meta.place] = packet.mbuf;
+        break;
       case Verdict::park:
+        tag_.put(packet);
         if (parking_.put(packet.mbuf, since)) {
           worker_.counters.parked.add(1);
         } else {
@@ -82,6 +101,32 @@ void Disposer::dispose(std::span<Packet> burst, const Snapshot& snapshot, base::
       case Verdict::pending: drop(packet.mbuf, packet.reason); break;
     }
   }
+}
+
+void Disposer::send_split(const Packet& packet, const Adjacency& hop) noexcept {
+  rte_mbuf* whole = packet.mbuf;  // its payload may lie in further segments, which have not been touched
+  const std::size_t link = hop.header_length;
+  const auto ip = std::span<const std::byte>(packet.bytes).subspan(link);
+  // Of frames larger than a buffer the pieces must fit one.
+  const std::size_t room = ::rte_pktmbuf_data_room_size(ports_.pool()) - RTE_PKTMBUF_HEADROOM - link;
+  const Ipv4Split split(ip, static_cast<std::uint32_t>(std::min<std::size_t>(packet.meta.split_mtu, room)));
+  std::array<rte_mbuf*, Ipv4Split::kMaxPieces> pieces;
+  if (!split || ::rte_pktmbuf_alloc_bulk(ports_.pool(), pieces.data(), split.pieces()) != 0) {
+    return drop(whole, DropReason::too_big);
+  }
+  const std::size_t head = link + split.header_length();
+  for (std::uint32_t n = 0; n < split.pieces(); ++n) {
+    const auto from = static_cast<std::uint32_t>(head + split.offset(n));
+    const auto length = static_cast<std::uint32_t>(split.length(n));
+    auto* to = reinterpret_cast<std::byte*>(
+        ::rte_pktmbuf_append(pieces[n], static_cast<std::uint16_t>(head + length)));
+    std::memcpy(to, packet.bytes.data(), head);
+    split.adapt(n, {to + link, split.header_length()});
+    const void* payload = ::rte_pktmbuf_read(whole, from, length, to + head);
+    if (payload != to + head) std::memcpy(to + head, payload, length);  // where it lay in one piece
+    post(to_nic_[hop.port], ports_.ports()[hop.port]->nic(), DropReason::tx_full, pieces[n]);
+  }
+  ::rte_pktmbuf_free(whole);
 }
 
 void Disposer::punt(const Packet& packet) noexcept {

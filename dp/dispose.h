@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <rte_mbuf.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "dp/counters.h"
 #include "dp/handover.h"
+#include "dp/mbuf_tag.h"
 #include "dp/packet.h"
 #include "dp/parking.h"
 #include "dp/ports/ports.h"
@@ -24,11 +26,15 @@ struct TwinCounters {
   Counter from_twin;  ///< from the kernel, out of the port
 };
 
-/// The end of every packet: sends it, gives it to the kernel, hands it over, parks it or drops it with a
-/// counted reason. The only place that lets go of an mbuf; each leaves here exactly once. Thread: its worker.
+/// The end of every packet: sends it, gives it to the kernel, hands it over, parks or keeps it, or drops it
+/// with a counted reason. The only place that lets go of an mbuf; each leaves here exactly once. Thread: its
+/// worker.
 class Disposer {
  public:
-  Disposer(WorkerState& worker, PortSet& ports, Handover& handover);
+  Disposer(WorkerState& worker, PortSet& ports, Handover& handover, MbufTag tag);
+  Disposer(const Disposer&) = delete;
+  Disposer& operator=(const Disposer&) = delete;
+  ~Disposer();
 
   /// Acts on the verdicts. `since`: when the packets were parked first, for those that come from the parking.
   void dispose(std::span<Packet> burst, const Snapshot& snapshot, base::Tick since) noexcept;
@@ -38,6 +44,11 @@ class Disposer {
   std::uint32_t send_own() noexcept;
   /// Sends what dispose() has gathered. Call after each burst.
   void flush() noexcept;
+
+  /// A frame that dispose() has kept. Pre: Fragments::take_out() has just named the place.
+  [[nodiscard]] rte_mbuf* take_kept(std::uint16_t place) noexcept {
+    return std::exchange(kept_[place], nullptr);
+  }
 
   [[nodiscard]] Parking& parking() noexcept { return parking_; }
   [[nodiscard]] const TwinCounters& twin_counters(std::uint16_t port) const noexcept {
@@ -54,14 +65,18 @@ class Disposer {
 
   void drop(rte_mbuf* mbuf, DropReason reason) noexcept;
   void punt(const Packet& packet) noexcept;
+  /// Sends a packet in fragments.
+  void send_split(const Packet& packet, const Adjacency& hop) noexcept;
   void post(Batch& batch, WorkerQueues& queues, DropReason full, rte_mbuf* mbuf) noexcept;
   void send(Batch& batch, WorkerQueues& queues, DropReason full) noexcept;
 
   WorkerState& worker_;
   PortSet& ports_;
   Handover& handover_;
+  MbufTag tag_;
   Parking parking_;
-  std::vector<Batch> to_nic_, to_twin_;  ///< by port
+  std::array<rte_mbuf*, Fragments::kPlaces> kept_{};  ///< by place
+  std::vector<Batch> to_nic_, to_twin_;               ///< by port
   std::vector<TwinCounters> twin_counters_;
 };
 

@@ -35,10 +35,4 @@ template <base::Family F>
   }
 }
 
-/// Source and destination port, the same place in TCP and UDP.
-struct L4Ports {
-  base::Be16 src, dst;
-};
-static_assert(sizeof(L4Ports) == 4 && alignof(L4Ports) == 1);
-
 }  // namespace sluice::dp

@@ -97,7 +97,7 @@ void write_reset(OwnFrame& frame, const Flow<F>& flow, const FlowDetail& detail,
   if constexpr (F == Family::v4) {
     ip.version_ihl = 0x45;
     ip.total_length = base::Be16{static_cast<std::uint16_t>(sizeof(ip) + sizeof(tcp))};
-    ip.id = base::Be16{worker.next_ip_id++};
+    ip.id = worker.datagram_ids.whole();
     ip.ttl = kHopLimit;
     ip.protocol = IpProto::tcp;
     ip.checksum = base::ipv4_checksum(std::as_bytes(std::span(&ip, 1)));

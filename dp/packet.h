@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "base/address.h"
 #include "base/headers.h"
@@ -22,6 +23,7 @@ enum class Verdict : std::uint8_t {
   forward,    ///< to Meta::next_hop
   reflect,    ///< turned round in place by sluice itself: back out of the port that it came in by
   hold,       ///< a copy is stored (dp/syn_store.h), the frame itself is done with
+  keep,       ///< a fragment whose datagram is not known yet: the frame stays at Meta::place (dp/fragments.h)
   park,       ///< until Meta::next_hop's address is known; then the stages run anew
   punt,       ///< the kernel's
   hand_over,  ///< to the worker Meta::owner, which runs the stages anew
@@ -39,6 +41,28 @@ enum class Direction : std::uint8_t { to_server, to_client };
 
 enum class FragmentKind : std::uint8_t { whole, first, later };
 
+/// Source and destination port, the same place in TCP and UDP.
+struct L4Ports {
+  base::Be16 src, dst;
+  friend constexpr bool operator==(const L4Ports&, const L4Ports&) noexcept = default;
+};
+static_assert(sizeof(L4Ports) == 4 && alignof(L4Ports) == 1);
+
+/// What a fragment's datagram is, as its shard found out (dp/fragments.h). Stays with the frame when it is
+/// handed over, kept or parked.
+struct FragmentTag {
+  L4Ports ports;  ///< of the first fragment; zero where the protocol has none
+  base::Be16 id;  ///< IPv4: the identification that all of the datagram leave with
+  base::IpProto proto{};
+  bool known = false;
+  /// TCP: the sequence number that byte 0 of the datagram's payload would have, were its headers counted in,
+  /// so that origin + n is the one behind n bytes; in the numbering of its sender.
+  std::uint32_t origin = 0;
+  std::uint32_t ack = 0;  ///< TCP: of the segment, likewise
+  bool has_ack = false;
+};
+static_assert(std::is_trivially_copyable_v<FragmentTag>);
+
 /// What the stages found out about a packet. Offsets are from the first byte of the frame; lengths in bytes.
 struct Meta {
   // parse
@@ -51,8 +75,9 @@ struct Meta {
   bool has_l4 = false;  ///< l4_offset.. holds a whole TCP, UDP or ICMP header
   std::uint8_t l3_offset = 0;
   std::uint16_t l4_offset = 0;
-  std::uint16_t l3_length = 0;  ///< IP header and payload, as the header says (no padding)
-  std::uint16_t l4_length = 0;  ///< L4 header and payload
+  std::uint16_t l3_length = 0;        ///< IP header and payload, as the header says (no padding)
+  std::uint16_t l4_length = 0;        ///< L4 header and payload, of a fragment: as much as is in it
+  std::uint16_t fragment_header = 0;  ///< IPv6: where the fragment header is
   // classify
   Direction direction = Direction::to_server;
   bool icmp_error = false;            ///< about a packet of the flow; direction is the way the *error* goes
@@ -65,6 +90,9 @@ struct Meta {
   // track
   std::uint32_t flow = kNoFlow;
   std::uint16_t next_hop = kNoIndex;
+  std::uint16_t split_mtu =
+      0;  ///< forward: to be cut into fragments of this size (dp/ipv4_split.h); 0: whole
+  std::uint16_t place = kNoIndex;  ///< keep: in dp/fragments.h
   // set where a stored SYN is run through the stages anew (dp/admission.h)
   std::uint16_t syn = kNoIndex;
 };
@@ -80,6 +108,7 @@ struct Packet {
   std::uint16_t in_port = 0;   ///< index in the port set
   Verdict verdict = Verdict::pending;
   DropReason reason = DropReason::none;
+  FragmentTag tag;  ///< of a fragment
   Meta meta;
 
   /// Moves the start of the frame by `n` bytes to the front (n > 0) or back. False when there is no room.

@@ -17,10 +17,15 @@ void parse_l4(Packet& packet) noexcept {
   Meta& meta = packet.meta;
   const std::span<const std::byte> bytes = packet.bytes;
   const std::size_t available = bytes.size() - meta.l4_offset;
+  const bool whole = meta.fragment == FragmentKind::whole;
   switch (meta.proto) {
     case IpProto::tcp: {
       const auto* tcp = at<base::TcpHdr>(bytes, meta.l4_offset);
-      if (tcp == nullptr || tcp->header_length() > available) {
+      // RFC 1858 §3.1, RFC 7112 §5: flags and options must not be left to a later fragment.
+      if (!whole && (meta.l4_length < sizeof(base::TcpHdr) ||
+                     (tcp != nullptr && tcp->header_length() > meta.l4_length))) {
+        meta.problem = DropReason::fragment_tiny;
+      } else if (tcp == nullptr || tcp->header_length() > available) {
         meta.problem = DropReason::truncated;
       } else if (tcp->header_length() < sizeof(base::TcpHdr) || tcp->header_length() > meta.l4_length) {
         meta.problem = DropReason::bad_l4_header;
@@ -32,10 +37,12 @@ void parse_l4(Packet& packet) noexcept {
     }
     case IpProto::udp: {
       const auto* udp = at<base::UdpHdr>(bytes, meta.l4_offset);
-      if (udp == nullptr) {
+      if (!whole && meta.l4_length < sizeof(base::UdpHdr)) {
+        meta.problem = DropReason::fragment_tiny;
+      } else if (udp == nullptr) {
         meta.problem = DropReason::truncated;
       } else if (udp->length.host() < sizeof(base::UdpHdr) ||
-                 (meta.fragment == FragmentKind::whole && udp->length.host() > meta.l4_length)) {
+                 (whole && udp->length.host() > meta.l4_length)) {
         meta.problem = DropReason::bad_l4_header;
       } else {
         meta.has_l4 = true;
@@ -60,6 +67,7 @@ void parse_ip(Packet& packet) noexcept {
   meta.problem = ip.problem;
   meta.l4_offset = ip.l4_offset;
   meta.l3_length = ip.l3_length;
+  meta.fragment_header = ip.fragment_header;
   if (meta.problem != DropReason::none) return;
   if (std::size_t{meta.l3_offset} + ip.l3_length > packet.frame_length) {
     meta.problem = DropReason::truncated;
@@ -146,6 +154,7 @@ IpLayout walk_ip<Family::v6>(std::span<const std::byte> bytes, std::size_t l3_of
           layout.problem = DropReason::truncated;
           return layout;
         }
+        layout.fragment_header = static_cast<std::uint16_t>(offset);
         next = ext->next_header;
         offset += sizeof(*ext);
         if (ext->fragment_offset() != 0) {

@@ -20,8 +20,9 @@ struct IpLayout {
   base::IpProto proto{};
   FragmentKind fragment = FragmentKind::whole;
   DropReason problem = DropReason::none;
-  std::uint16_t l4_offset = 0;  ///< from the start of `bytes`
-  std::uint16_t l3_length = 0;  ///< as the header says
+  std::uint16_t l4_offset = 0;        ///< from the start of `bytes`
+  std::uint16_t l3_length = 0;        ///< as the header says
+  std::uint16_t fragment_header = 0;  ///< IPv6: from the start of `bytes`
 };
 
 /// Walks IP headers at `l3_offset`; does not look into L4. `problem` is set when the headers are impossible

@@ -2,6 +2,7 @@
 
 #include "dp/classify.h"
 #include "dp/flow/track.h"
+#include "dp/gather.h"
 #include "dp/ip_header.h"
 #include "dp/parse.h"
 #include "dp/rewrite.h"
@@ -31,6 +32,10 @@ void process_burst(std::span<Packet> burst, Origin origin, const Snapshot& snaps
   // One after the other: a packet that ends a flow gives its record to the next new one, so that no packet
   // before it may still be on its way to be rewritten by that record.
   each_pending(burst, [&]<base::Family F>(Packet& p) {
+    if (p.meta.fragment != FragmentKind::whole) [[unlikely]] {
+      gather<F>(p, snapshot, worker, now);
+      if (!p.pending()) return;
+    }
     track<F>(p, snapshot, worker, now);
     if (p.pending()) rewrite<F>(p, snapshot, worker, now);
   });

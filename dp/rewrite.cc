@@ -11,6 +11,7 @@
 #include "dp/flow/tcp_options.h"
 #include "dp/icmp_error.h"
 #include "dp/ip_header.h"
+#include "dp/ipv4_split.h"
 #include "dp/mss_limit.h"
 
 namespace sluice::dp {
@@ -135,10 +136,14 @@ bool fits(Packet& packet, const Adjacency& adjacency, WorkerState& worker, base:
   if (packet.meta.l3_length <= adjacency.mtu) [[likely]]
     return true;
   if constexpr (F == Family::v4) {
-    const auto* ip = at<base::Ipv4Hdr>(std::span<const std::byte>(packet.bytes), packet.meta.l3_offset);
-    if (!ip->dont_fragment()) {
-      packet.drop(DropReason::too_big);
-      return false;
+    const auto ip = std::span<const std::byte>(packet.bytes).subspan(packet.meta.l3_offset);
+    if (!at<base::Ipv4Hdr>(ip, 0)->dont_fragment()) {  // RFC 4787 REQ-13a
+      if (!Ipv4Split(ip, adjacency.mtu)) {
+        packet.drop(DropReason::too_big);
+        return false;
+      }
+      packet.meta.split_mtu = adjacency.mtu;
+      return true;
     }
   }
   if (packet.meta.icmp_error) {
@@ -177,27 +182,44 @@ ChecksumDelta renumber(Packet& packet, const Flow<F>& flow, const FlowDetail& de
   return delta;
 }
 
+/// Which fragments belong together must stay clear to a receiver that knows many clients, or servers, by one
+/// address. What can never be fragmented keeps its identification (RFC 6864 §4.1, §5.3.1).
+void renumber_datagram(Packet& packet, WorkerState& worker) noexcept {
+  auto* ip = at<base::Ipv4Hdr>(packet.bytes, packet.meta.l3_offset);
+  const bool whole = packet.meta.fragment == FragmentKind::whole;
+  if (whole && ip->dont_fragment()) return;
+  const base::Be16 id = !whole                       ? packet.tag.id
+                        : packet.meta.split_mtu != 0 ? worker.datagram_ids.fragmented()
+                                                     : worker.datagram_ids.whole();
+  ChecksumDelta delta;
+  delta.replace(ip->id, id);
+  ip->id = id;
+  ip->checksum = update_checksum(ip->checksum, delta);
+}
+
 /// `mss`: what the MSS option of a SYN may say; kOff for all else.
 template <Family F>
-void rewrite_l4(Packet& packet, const Flow<F>& flow, const FlowDetail& detail, std::uint16_t mss) noexcept {
+void rewrite_headers(Packet& packet, const Flow<F>& flow, const FlowDetail& detail,
+                     std::uint16_t mss) noexcept {
   const bool to_server = packet.meta.direction == Direction::to_server;
   auto* ip = at<IpHdr<F>>(packet.bytes, packet.meta.l3_offset);
-  auto* ports = at<L4Ports>(packet.bytes, packet.meta.l4_offset);
   const auto addresses = ChecksumDelta::from_folded(flow.address_delta);
   auto l4 = ChecksumDelta::from_folded(flow.l4_delta);
   if (to_server) {
     ip->src = flow.local;
     ip->dst = flow.server;
-    *ports = {flow.local_port, flow.server_port};
   } else {
     ip->src = flow.vip;
     ip->dst = flow.client;
-    *ports = {flow.vip_port, flow.client_port};
     l4 = l4.inverse();
   }
   if constexpr (F == Family::v4) {
     ip->checksum = update_checksum(ip->checksum, to_server ? addresses : addresses.inverse());
   }
+  if (packet.meta.fragment == FragmentKind::later) [[unlikely]]
+    return;  // the checksum of the whole datagram lies in the first, and so does all that is rewritten
+  auto* ports = at<L4Ports>(packet.bytes, packet.meta.l4_offset);
+  *ports = to_server ? L4Ports{flow.local_port, flow.server_port} : L4Ports{flow.vip_port, flow.client_port};
   if (flow.proto == IpProto::udp) {
     auto* udp = at<base::UdpHdr>(packet.bytes, packet.meta.l4_offset);
     udp->checksum = update_udp_checksum(udp->checksum, l4);
@@ -234,11 +256,12 @@ void rewrite(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base
     if (!translate_icmp_error<F>(packet, flow, detail)) return packet.drop(DropReason::icmp_malformed);
   } else {
     const std::uint16_t mss = packet.meta.tcp_flags.syn() ? mss_limit(flow, snapshot) : config::Mss::kOff;
-    rewrite_l4<F>(packet, flow, detail, mss);
+    rewrite_headers<F>(packet, flow, detail, mss);
     ServerCounters& counters = worker.servers[flow.server_slot];
     counters.packets[index(packet.meta.direction)].add(1);
     counters.bytes[index(packet.meta.direction)].add(packet.meta.l3_length);
   }
+  if constexpr (F == Family::v4) renumber_datagram(packet, worker);
   (void)packet.grow_front(growth);  // there is room, as was seen above
   adjacency->write(packet.bytes, F == Family::v4 ? base::EtherType::ipv4 : base::EtherType::ipv6);
   packet.verdict = Verdict::forward;

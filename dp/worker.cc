@@ -11,6 +11,7 @@
 
 #include "dp/admission.h"
 #include "dp/flow/flow_life.h"
+#include "dp/gather.h"
 
 namespace sluice::dp {
 namespace {
@@ -29,13 +30,14 @@ constexpr std::uint32_t kRoundsBeforeLongSleep = 2'000;
 
 }  // namespace
 
-Worker::Worker(WorkerState& state, WorkerShared& shared, PortSet& ports, Handover& handover,
+Worker::Worker(WorkerState& state, WorkerShared& shared, PortSet& ports, Handover& handover, MbufTag tag,
                config::IdlePolicy idle)
     : state_(state),
       shared_(shared),
       ports_(ports),
       handover_(handover),
-      disposer_(state, ports, handover),
+      tag_(tag),
+      disposer_(state, ports, handover, tag),
       idle_(idle) {
   for (const auto& port : ports.ports()) {
     for (const std::uint16_t ethdev : port->ethdevs()) port_of_ethdev_[ethdev] = port->index();
@@ -68,6 +70,7 @@ void Worker::run() noexcept {
       retry_parked(snapshot, now);
     }
     std::uint32_t work = poll_ports(snapshot, now) + poll_workers(snapshot, now);
+    work += run_kept_fragments(snapshot, now);
     expire_flows(snapshot, state_, now, kExpiryBudget);
     work += run_stored_syns(snapshot, now);
     const bool next_ms = now != last_housekeeping_;
@@ -129,17 +132,22 @@ std::uint32_t Worker::poll_workers(const Snapshot& snapshot, base::Tick now) noe
   return work;
 }
 
+/// As the frame lies in its mbuf.
+void Worker::fill(Packet& packet, rte_mbuf* m) const noexcept {
+  packet.bytes = {rte_pktmbuf_mtod(m, std::byte*), m->data_len};
+  packet.mbuf = m;
+  packet.frame_length = m->pkt_len;
+  packet.headroom = m->data_off;
+  packet.in_port = port_of_ethdev_[m->port];
+}
+
 void Worker::handle(rte_mbuf** mbufs, std::uint16_t count, Origin origin, const Snapshot& snapshot,
                     base::Tick now) noexcept {
   std::array<Packet, kBurst> packets;
   for (std::uint16_t i = 0; i < count; ++i) ::rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
   for (std::uint16_t i = 0; i < count; ++i) {
-    rte_mbuf* m = mbufs[i];
-    packets[i].bytes = {rte_pktmbuf_mtod(m, std::byte*), m->data_len};
-    packets[i].mbuf = m;
-    packets[i].frame_length = m->pkt_len;
-    packets[i].headroom = m->data_off;
-    packets[i].in_port = port_of_ethdev_[m->port];
+    fill(packets[i], mbufs[i]);
+    if (origin == Origin::worker) packets[i].tag = tag_.get(mbufs[i]);
   }
   const std::span burst(packets.data(), count);
   if (origin == Origin::port) state_.counters.packets.add(count);
@@ -164,8 +172,24 @@ std::uint32_t Worker::run_stored_syns(const Snapshot& snapshot, base::Tick now) 
                   .frame_length = m->pkt_len,
                   .headroom = m->data_off,
                   .in_port = syn.in_port,
+                  .tag = {},
                   .meta = {}};
     run_stored(packet, due, snapshot, state_, now);
+    disposer_.dispose(std::span(&packet, 1), snapshot, now);
+  }
+  if (ran != 0) disposer_.flush();
+  return ran;
+}
+
+/// Fragments whose datagram has become known, and those that have waited in vain.
+std::uint32_t Worker::run_kept_fragments(const Snapshot& snapshot, base::Tick now) noexcept {
+  std::uint32_t ran = 0;
+  for (; ran < kBurst; ++ran) {
+    const Fragments::Due due = state_.fragments.take_out(now);
+    if (due.place == kNoIndex) break;
+    Packet packet;
+    fill(packet, disposer_.take_kept(due.place));
+    run_kept(packet, due, snapshot, state_, now);
     disposer_.dispose(std::span(&packet, 1), snapshot, now);
   }
   if (ran != 0) disposer_.flush();
@@ -183,13 +207,9 @@ void Worker::retry_parked(const Snapshot& snapshot, base::Tick now) noexcept {
   std::array<Parking::Place, Parking::kPlaces> places;
   const std::uint32_t count = disposer_.parking().take_all(places);
   for (std::uint32_t i = 0; i < count; ++i) {
-    rte_mbuf* m = places[i].mbuf;
-    Packet packet{.bytes = {rte_pktmbuf_mtod(m, std::byte*), m->data_len},
-                  .mbuf = m,
-                  .frame_length = m->pkt_len,
-                  .headroom = m->data_off,
-                  .in_port = port_of_ethdev_[m->port],
-                  .meta = {}};
+    Packet packet;
+    fill(packet, places[i].mbuf);
+    packet.tag = tag_.get(packet.mbuf);
     const std::span one(&packet, 1);
     if (now - places[i].since > Parking::kPatienceMs) {
       packet.drop(DropReason::neighbour_timeout);

@@ -36,7 +36,7 @@ struct WorkerShared {
 /// timers. Thread: run() in its lcore; the rest from the control thread where said.
 class Worker {
  public:
-  Worker(WorkerState& state, WorkerShared& shared, PortSet& ports, Handover& handover,
+  Worker(WorkerState& state, WorkerShared& shared, PortSet& ports, Handover& handover, MbufTag tag,
          config::IdlePolicy idle);
 
   /// Until WorkerShared::stop. One TSC read per round; no other system call than the short sleeps of an idle
@@ -61,6 +61,8 @@ class Worker {
   std::uint32_t poll_ports(const Snapshot& snapshot, base::Tick now) noexcept;
   std::uint32_t poll_workers(const Snapshot& snapshot, base::Tick now) noexcept;
   std::uint32_t run_stored_syns(const Snapshot& snapshot, base::Tick now) noexcept;
+  std::uint32_t run_kept_fragments(const Snapshot& snapshot, base::Tick now) noexcept;
+  void fill(Packet& packet, rte_mbuf* mbuf) const noexcept;
   void answer_query(const Snapshot& snapshot, base::Tick now) noexcept;
   void retry_parked(const Snapshot& snapshot, base::Tick now) noexcept;
   void handle(rte_mbuf** mbufs, std::uint16_t count, Origin origin, const Snapshot& snapshot,
@@ -72,6 +74,7 @@ class Worker {
   WorkerShared& shared_;
   PortSet& ports_;
   Handover& handover_;
+  MbufTag tag_;
   Disposer disposer_;
   config::IdlePolicy idle_;
   std::uint32_t idle_rounds_ = 0;

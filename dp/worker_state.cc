@@ -33,6 +33,8 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsi
       .random = (seed.a ^ (seed.b + id)) | 1,
       .resets = TokenBucket(limits.rst_per_second, limits.rst_per_second, now),
       .icmp_errors = TokenBucket(limits.icmp_per_second, limits.icmp_per_second, now),
+      .datagram_ids = DatagramIds(id, workers),
+      .fragments = {},
       .outbox = {},
       .counters = {},
       .hop_use = &hop_use,

@@ -10,7 +10,9 @@
 #include "base/result.h"
 #include "config/model.h"
 #include "dp/counters.h"
+#include "dp/datagram_ids.h"
 #include "dp/flow/flow_table.h"
+#include "dp/fragments.h"
 #include "dp/outbox.h"
 #include "dp/rate_limit.h"
 #include "dp/server_load.h"
@@ -55,8 +57,9 @@ struct WorkerState {
   std::uint64_t random;                      ///< state of next_random()
   TokenBucket resets;                        ///< RSTs that sluice originates
   TokenBucket icmp_errors;                   ///< ICMP errors that sluice originates
-  std::uint16_t next_ip_id = 0;              ///< of packets that sluice originates
-  Outbox outbox;                             ///< frames that sluice originates, other than answers in place
+  DatagramIds datagram_ids;  ///< of IPv4 packets that are forwarded, or that sluice originates
+  Fragments fragments;       ///< datagrams in fragments whose shard the worker is
+  Outbox outbox;             ///< frames that sluice originates, other than answers in place
   WorkerCounters counters;
   AdjacencyUse* hop_use = nullptr;  ///< which next hops towards clients are in use
   Load* load = nullptr;             ///< shared with the other workers

@@ -179,5 +179,8 @@ class PacketBuilder {
 /// headers that every hop reads. The last may be shorter; in order. Pre: an untagged frame of a builder, not
 /// a fragment.
 [[nodiscard]] std::vector<Bytes> fragments(const Bytes& frame, std::size_t mtu, std::uint32_t id);
+/// The whole frame that fragments in any order make up, headers as in the first; nothing when some are
+/// missing or do not belong together. Pre: untagged frames.
+[[nodiscard]] std::optional<Bytes> whole_of(const std::vector<Bytes>& fragments);
 
 }  // namespace sluice::test

@@ -20,6 +20,7 @@ Fate fate_of(Verdict verdict) noexcept {
     case Verdict::hand_over:
     case Verdict::forward: return Fate::forward;
     case Verdict::reflect: return Fate::answer;
+    case Verdict::keep:  // of a fragment, which nobody asks about
     case Verdict::hold: return Fate::hold;
     case Verdict::park: return Fate::park;
     case Verdict::punt: return Fate::kernel;

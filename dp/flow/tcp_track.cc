@@ -45,11 +45,29 @@ bool is_outstanding(const Flow<F>& flow, Direction d, std::uint32_t seq) noexcep
 /// Whether the receiver would take a segment for its acknowledgement (RFC 5961 §5.2): of nothing that was not
 /// sent, and no older than the window is wide. `first`: nothing was acknowledged before.
 template <Family F>
-bool is_acceptable(const Flow<F>& flow, Direction d, const base::TcpHdr& tcp, std::uint32_t ack,
-                   bool first) noexcept {
-  if (!tcp.flags.ack() || !seq_at_or_before(ack, flow.end[index(reverse(d))])) return false;
+bool is_acceptable(const Flow<F>& flow, Direction d, bool has_ack, std::uint32_t ack, bool first) noexcept {
+  if (!has_ack || !seq_at_or_before(ack, flow.end[index(reverse(d))])) return false;
   const std::uint32_t window = std::max<std::uint32_t>(scaled_window(flow, d), 0xffff);
   return first || seq_at_or_before(flow.acked[index(d)] - window, ack);
+}
+
+/// The sender has sent all before `end`, in a segment that is acceptable.
+template <Family F>
+void note_sent(Flow<F>& flow, Direction d, std::uint32_t end) noexcept {
+  std::uint32_t& last = flow.end[index(d)];
+  if (!seq_before(last, end)) return;
+  // Sent beyond the other side's window: not believed, else a blind segment could shift what counts as in
+  // order; and neither is one that would be dropped for its acknowledgement.
+  const std::uint32_t room = std::max<std::uint32_t>(scaled_window(flow, reverse(d)), 0xffff);
+  if (end - last <= room) last = end;
+}
+
+/// An acknowledgement in the client's numbering.
+template <Family F>
+std::uint32_t in_clients_numbers(const Flow<F>& flow, const FlowDetail& detail, Direction d,
+                                 std::uint32_t ack) noexcept {
+  const bool translates = (flow.flags & Flow<F>::kTranslatesSequence) != 0;
+  return translates && d == Direction::to_client ? ack - detail.sequence_delta : ack;
 }
 
 /// A RST counts only where the receiver would take it at once: at the next byte that it expects (RFC 5961
@@ -100,10 +118,8 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
                std::size_t length) noexcept {
   const auto* tcp = at<base::TcpHdr>(segment, 0);
   const Direction other = reverse(d);
-  const bool translates = (flow.flags & Flow<F>::kTranslatesSequence) != 0;
   const std::uint32_t seq = tcp->seq.host();
-  const std::uint32_t ack =
-      tcp->ack.host() - (translates && d == Direction::to_client ? detail.sequence_delta : 0);
+  const std::uint32_t ack = in_clients_numbers(flow, detail, d, tcp->ack.host());
   const TcpEvent event = event_of(tcp->flags);
   const FlowState before = flow.state;
 
@@ -112,7 +128,6 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
     return flow.state != before;
   }
 
-  std::uint32_t& end = flow.end[index(d)];
   const std::uint32_t segment_end = seq + sequence_length(*tcp, length);
   const bool opens = tcp->flags.syn() && before <= FlowState::syn_received;
   // A late copy of the first SYN-ACK reopens nothing: a new connection has another number.
@@ -123,20 +138,17 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
                                                : before == FlowState::syn_sent || reopens;
   if (opens || reopens) {
     if (d == Direction::to_client || seq != detail.first[index(d)]) detail.first[index(d)] = seq;
-    end = segment_end;
+    flow.end[index(d)] = segment_end;
     set_window_scale(flow, d, segment);
     if (reopens) {
       flow.end[index(other)] = ack;
       flow.flags &= static_cast<std::uint8_t>(~(Flow<F>::kClientAcked | Flow<F>::kServerClosedFirst));
     }
-  } else if (!tcp->flags.syn() && seq_before(end, segment_end) && is_acceptable(flow, d, *tcp, ack, first)) {
-    // Sent beyond the other side's window, or what it would drop for its acknowledgement: not believed, else
-    // a blind segment could shift what counts as in order.
-    const std::uint32_t room = std::max<std::uint32_t>(scaled_window(flow, other), 0xffff);
-    if (segment_end - end <= room) end = segment_end;
+  } else if (!tcp->flags.syn() && is_acceptable(flow, d, tcp->flags.ack(), ack, first)) {
+    note_sent(flow, d, segment_end);
   }
   const bool blind = is_blind(flow, detail, d, *tcp, ack);
-  if (!blind && is_acceptable(flow, d, *tcp, ack, first)) {
+  if (!blind && is_acceptable(flow, d, tcp->flags.ack(), ack, first)) {
     std::uint32_t& acked = flow.acked[index(d)];
     if (first || seq_before(acked, ack)) {
       acked = ack;
@@ -163,6 +175,17 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
 }
 
 template <Family F>
+bool track_later(Flow<F>& flow, const FlowDetail& detail, Direction d, const FragmentTag& tag,
+                 std::uint32_t length) noexcept {
+  const std::uint32_t end = tag.origin + length;
+  const std::uint32_t ack = in_clients_numbers(flow, detail, d, tag.ack);
+  const bool first = d == Direction::to_server && (flow.flags & Flow<F>::kClientAcked) == 0;
+  const bool moves = seq_before(flow.acked[index(reverse(d))], end);
+  if (is_acceptable(flow, d, tag.has_ack, ack, first)) note_sent(flow, d, end);
+  return moves;
+}
+
+template <Family F>
 bool moves_data(const Flow<F>& flow, Direction d, std::span<const std::byte> segment,
                 std::size_t length) noexcept {
   const auto* tcp = at<base::TcpHdr>(segment, 0);
@@ -175,6 +198,10 @@ template bool moves_data(const Flow<Family::v4>&, Direction, std::span<const std
                          std::size_t) noexcept;
 template bool moves_data(const Flow<Family::v6>&, Direction, std::span<const std::byte>,
                          std::size_t) noexcept;
+template bool track_later(Flow<Family::v4>&, const FlowDetail&, Direction, const FragmentTag&,
+                          std::uint32_t) noexcept;
+template bool track_later(Flow<Family::v6>&, const FlowDetail&, Direction, const FragmentTag&,
+                          std::uint32_t) noexcept;
 template void start_tcp(Flow<Family::v4>&, std::span<const std::byte>, std::size_t) noexcept;
 template void start_tcp(Flow<Family::v6>&, std::span<const std::byte>, std::size_t) noexcept;
 template bool track_tcp(Flow<Family::v4>&, FlowDetail&, Direction, std::span<const std::byte>,

@@ -16,6 +16,12 @@ template <base::Family F>
 bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction direction, std::span<const std::byte> segment,
                std::size_t length) noexcept;
 
+/// Follows a fragment of a segment other than its first: what has been sent. `tag` is of the datagram, of
+/// which the first `length` bytes end with the fragment. Whether that moves data, as of moves_data().
+template <base::Family F>
+bool track_later(Flow<F>& flow, const FlowDetail& detail, Direction direction, const FragmentTag& tag,
+                 std::uint32_t length) noexcept;
+
 /// Whether a segment, given as to track_tcp(), is more than a sign of life: opens, closes, or carries data
 /// that the receiver has not acknowledged yet. A keepalive with its one old byte does not (RFC 9293 §3.8.4).
 template <base::Family F>

@@ -7,6 +7,7 @@
 #include "dp/flow/attempt.h"
 #include "dp/flow/flow_life.h"
 #include "dp/flow/tcp_track.h"
+#include "dp/gather.h"
 #include "dp/icmp_error.h"
 #include "dp/own_reset.h"
 #include "dp/rewrite.h"
@@ -48,6 +49,7 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
     }
   }
   if (meta.icmp_error) return packet.drop(DropReason::icmp_no_flow);
+  if (meta.fragment == FragmentKind::later) return packet.drop(DropReason::fragment_no_flow);
   if (is_bad_source<F>(key.src, *snapshot.services)) return packet.drop(DropReason::bad_source);
   const bool begins = !to_client && (meta.proto == IpProto::udp || is_first_syn(meta.tcp_flags));
   // What cannot travel on begins nothing: no server would ever answer it.
@@ -55,11 +57,17 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
     return answer_with_icmp(packet, IcmpAnswer::time_exceeded, 0, DropReason::ttl_expired, worker, now);
   }
   // One that has been stored has been looked at before.
-  if (begins && meta.proto == IpProto::tcp && meta.syn == kNoIndex) {
+  const bool whole = meta.fragment == FragmentKind::whole;
+  if (begins && whole && meta.proto == IpProto::tcp && meta.syn == kNoIndex) {
     if (const DropReason flaw = flaw_of_syn<F>(packet); flaw != DropReason::none) return packet.drop(flaw);
   }
   if (meta.proto == IpProto::udp) {
     return to_client ? packet.drop(DropReason::no_flow) : start_flow<F>(packet, key, snapshot, worker, now);
+  }
+  if (meta.fragment == FragmentKind::first) {
+    if (begins) return packet.drop(DropReason::fragmented_syn);
+    // A RST would have to acknowledge a segment whose length is not known.
+    if (!meta.tcp_flags.ack()) return packet.drop(DropReason::fragment_no_flow);
   }
   if (!to_client && absorb<F>(packet, key, worker)) return;
   if (meta.tcp_flags.rst()) return packet.drop(DropReason::stray_reset);
@@ -118,6 +126,21 @@ bool refreshes(const Packet& packet, const Flow<F>& flow) noexcept {
          moves_data(flow, meta.direction, packet.bytes.subspan(meta.l4_offset), meta.l4_length);
 }
 
+/// A fragment other than the first, of a known flow: carries data, and changes nothing else.
+template <Family F>
+void follow_later(const Packet& packet, std::uint32_t number, WorkerState& worker, base::Tick now) noexcept {
+  Flow<F>& flow = worker.flows<F>().flow(number);
+  const Direction d = packet.meta.direction;
+  bool counts = true;  // as of refreshes()
+  if (flow.proto == IpProto::tcp) {
+    const bool moves =
+        track_later(flow, worker.flows<F>().detail(number), d, packet.tag, place_of<F>(packet).end());
+    const bool unproven = d == Direction::to_server && class_of(flow.state) == FlowClass::half_open;
+    counts = !unproven && (moves || (flow.flags & Flow<F>::kOnlyDataCounts) == 0);
+  }
+  if (counts) flow.last_seen = now;
+}
+
 /// A packet of a known flow. True when the flow's timer must be set anew.
 template <Family F>
 bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
@@ -172,7 +195,8 @@ void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::
   const FlowKey<F> key = flow_key<F>(packet);
   auto found = flows.find(key, meta.hash);
   if (found && !meta.icmp_error && found.direction == Direction::to_server && meta.proto == IpProto::tcp &&
-      is_first_syn(meta.tcp_flags) && class_of(flows.flow(found.flow).state) == FlowClass::closed) {
+      meta.fragment == FragmentKind::whole && is_first_syn(meta.tcp_flags) &&
+      class_of(flows.flow(found.flow).state) == FlowClass::closed) {
     // The client uses its port anew: a connection of its own, perhaps to another server.
     end_flow<F>(found.flow, snapshot, worker, now);
     found = {};
@@ -185,6 +209,8 @@ void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::
     meta.direction = found.direction;
     if (meta.icmp_error) return mind_error<F>(packet, found.flow, snapshot, worker, now);
     Flow<F>& flow = flows.flow(found.flow);
+    if (meta.fragment == FragmentKind::later) [[unlikely]]
+      return follow_later<F>(packet, found.flow, worker, now);
     if (refreshes(packet, flow)) flow.last_seen = now;
     if (follow<F>(packet, found.flow, snapshot, worker, now)) {
       flow.last_seen = now;

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "dp/ipv4_split.h"
 #include "dp/packet.h"
 
 namespace sluice::dp {
@@ -44,6 +45,25 @@ class OfflineFrame {
     out.insert(out.end(), rest_.begin(), rest_.end());
     if (out.size() > p.frame_length) out.resize(p.frame_length);
     return out;
+  }
+  /// The frames that leave of it: one, or its fragments. `link_header`: bytes of the next hop's.
+  [[nodiscard]] std::vector<std::vector<std::byte>> frames_of(const Packet& p,
+                                                              std::size_t link_header) const {
+    const std::vector<std::byte> whole = bytes_of(p);
+    if (p.meta.split_mtu == 0) return {whole};
+    const Ipv4Split split(std::span<const std::byte>(whole).subspan(link_header), p.meta.split_mtu);
+    const std::size_t head = link_header + split.header_length();
+    std::vector<std::vector<std::byte>> frames;
+    for (std::uint32_t n = 0; n < split.pieces(); ++n) {
+      // Of a frame of which only the beginning is known, so are its fragments.
+      const std::size_t from = std::min(head + split.offset(n), whole.size());
+      const std::size_t to = std::min(from + split.length(n), whole.size());
+      auto& frame = frames.emplace_back(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(head));
+      split.adapt(n, std::span<std::byte>(frame).subspan(link_header));
+      frame.insert(frame.end(), whole.begin() + static_cast<std::ptrdiff_t>(from),
+                   whole.begin() + static_cast<std::ptrdiff_t>(to));
+    }
+    return frames;
   }
   [[nodiscard]] const std::vector<std::byte>& original() const noexcept { return original_; }
   [[nodiscard]] std::uint16_t in_port() const noexcept { return in_port_; }

@@ -5,6 +5,7 @@
 #include "dp/admission.h"
 #include "dp/control/server_hops.h"
 #include "dp/flow/flow_life.h"
+#include "dp/gather.h"
 
 namespace sluice::dp {
 
@@ -26,6 +27,7 @@ base::Result<std::unique_ptr<OfflinePath>> OfflinePath::create(std::span<Adjacen
     worker->ports = ports;
   }
   path->snapshot_.workers = count;
+  path->kept_.resize(count);
   return path;
 }
 
@@ -47,23 +49,40 @@ std::vector<OfflinePath::Handled> OfflinePath::run(std::span<OfflineFrame> frame
   std::vector<Handled> handled;
   handled.reserve(frames.size());
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    if (burst[i].verdict != Verdict::hand_over) {
-      handled.push_back({burst[i], worker});
-      continue;
-    }
-    const unsigned owner = burst[i].meta.owner;
-    const bool intact = owner != worker && frames[i].bytes_of(burst[i]) == frames[i].original();
-    Handled& there = handled.emplace_back(run_again(frames[i], owner, now));
-    there.handed_over = true;
-    there.intact = intact && there.packet.verdict != Verdict::hand_over;
+    handled.push_back(follow(frames[i], burst[i], worker, now));
   }
   return handled;
 }
 
-OfflinePath::Handled OfflinePath::run_again(OfflineFrame& frame, unsigned worker, base::Tick now) {
-  Packet packet = frame.packet();
-  process_burst({&packet, 1}, Origin::worker, snapshot_, *workers_[worker], now);
-  return {packet, worker};
+/// To the worker that decides. `packet`: what `worker` made of the frame.
+OfflinePath::Handled OfflinePath::follow(OfflineFrame& frame, const Packet& packet, unsigned worker,
+                                         base::Tick now) {
+  Handled handled{packet, worker};
+  const unsigned most = packet.meta.fragment == FragmentKind::whole ? 1 : 2;
+  for (unsigned times = 0; handled.packet.verdict == Verdict::hand_over && times < most; ++times) {
+    const unsigned owner = handled.packet.meta.owner;
+    handled.intact &= owner != handled.worker && frame.bytes_of(handled.packet) == frame.original();
+    handled.handed_over = true;
+    handled.worker = owner;
+    const FragmentTag tag = handled.packet.tag;
+    handled.packet = frame.packet();
+    handled.packet.tag = tag;
+    process_burst({&handled.packet, 1}, Origin::worker, snapshot_, *workers_[owner], now);
+  }
+  handled.intact &= handled.packet.verdict != Verdict::hand_over;
+  if (handled.packet.verdict == Verdict::keep)
+    kept_[handled.worker].insert_or_assign(handled.packet.meta.place, frame);
+  return handled;
+}
+
+std::optional<OfflinePath::KeptRun> OfflinePath::run_kept(unsigned worker, base::Tick now) {
+  const Fragments::Due due = workers_[worker]->fragments.take_out(now);
+  if (due.place == kNoIndex) return std::nullopt;
+  KeptRun run{due.place, std::move(kept_[worker].extract(due.place).mapped()), {}};
+  Packet packet = run.frame.packet();
+  dp::run_kept(packet, due, snapshot_, *workers_[worker], now);
+  run.handled = follow(run.frame, packet, worker, now);
+  return run;
 }
 
 std::optional<OfflinePath::StoredRun> OfflinePath::run_stored(unsigned id, base::Tick now) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -50,13 +51,20 @@ class OfflinePath {
     Packet packet;
     unsigned worker = 0;       ///< that decided
     bool handed_over = false;  ///< from the worker at which it came in
-    bool intact = true;        ///< unchanged until it was handed over, and not handed over twice
+    /// Unchanged until it was handed over; fragments twice at most, by way of their shard, others once.
+    bool intact = true;
   };
   /// Runs frames that came in at `worker` through its stages, as one burst; those that are another's then
-  /// through the stages of their owner. Pre: frames.size() <= kBurst.
+  /// through the stages of their owner. Fragments that are to be kept are copied. Pre: frames.size() <=
+  /// kBurst.
   std::vector<Handled> run(std::span<OfflineFrame> frames, unsigned worker, base::Tick now);
-  /// Runs a frame that was parked through its worker's stages anew.
-  Handled run_again(OfflineFrame& frame, unsigned worker, base::Tick now);
+  /// The next fragment of a worker that is kept no more, and what became of it; nothing: there is none.
+  struct KeptRun {
+    std::uint16_t place = kNoIndex;  ///< where it was; by now another may be there
+    OfflineFrame frame;
+    Handled handled;
+  };
+  std::optional<KeptRun> run_kept(unsigned worker, base::Tick now);
 
   /// A stored SYN whose time has come, and what became of it.
   struct StoredRun {
@@ -71,10 +79,12 @@ class OfflinePath {
 
  private:
   OfflinePath() : load_(std::make_unique<Load>()) {}
+  Handled follow(OfflineFrame& frame, const Packet& packet, unsigned worker, base::Tick now);
 
   std::unique_ptr<Load> load_;
   std::vector<std::unique_ptr<WorkerState>> workers_;
   std::vector<const WorkerState*> peers_;
+  std::vector<std::map<std::uint16_t, OfflineFrame>> kept_;  ///< by worker and place
   Snapshot snapshot_;
 };
 

@@ -15,7 +15,7 @@
                          once something was read, "then": "close" (as without), "reset" or "hold"
   unreachable PORT:CODE,…  answers SYNs (of IPv4) for the ports with ICMP "destination unreachable" of that code, 5 ms
                          after they came; prints "ready"
-  udp-echo PORT          UDP server: sends each datagram back
+  udp-echo PORT [HOST]   UDP server: sends each datagram back; at all addresses, or at one
   upload HOST PORT FILE  sends a file, half-closes, prints the answer
   hold HOST PORT N       opens N echo connections, prints "open", then obeys lines on standard input:
                          "check": a round trip on each, prints how many live; "close": ends them all
@@ -25,6 +25,9 @@
   endure HOST PORT [KEEPALIVE]  a connection to a witness that says nothing; with TCP keepalives every so many seconds;
                          prints "open", then how it ended
   udp-ask HOST PORT [TTL]  sends one datagram, prints the answer or the name of the error
+  udp-trips HOST PORT SIZE N [may-fragment]  sends N datagrams of SIZE bytes to an udp-echo, each from a socket of its own
+                         and without structure; prints how many came back as they were, "N of N"; with the last word
+                         routers may fragment them (IPv4)
   fetch HOST PORT PATH N gets a file by HTTP over N connections at once, slowly (32 KB/s each) until the end of standard
                          input, then quickly; prints "running" with how many were still under way at that moment, and
                          the SHA-256 of each body, or how it broke
@@ -36,6 +39,7 @@ import errno
 import functools
 import hashlib
 import json
+import os
 import select
 import socket
 import ssl
@@ -178,10 +182,11 @@ def unreachable(ports):
         out.sendto(quoted[:2] + checksum(quoted).to_bytes(2, "big") + quoted[4:], (socket.inet_ntoa(packet[12:16]), 0))
 
 
-def udp_echo(port):
-    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    s.bind(("::", int(port)))
+def udp_echo(port, host="::"):
+    s = socket.socket(family_of(host), socket.SOCK_DGRAM)
+    if host == "::":
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    s.bind((host, int(port)))
     while True:
         data, sender = s.recvfrom(65536)
         s.sendto(data, sender)
@@ -291,6 +296,23 @@ async def fetch(host, port, path, number):
     print("\n".join(await asyncio.gather(*transfers)))
 
 
+def udp_trips(host, port, size, number, *words):
+    right = 0
+    for _ in range(int(number)):
+        with socket.socket(family_of(host), socket.SOCK_DGRAM) as s:
+            s.settimeout(5)
+            if "may-fragment" in words:
+                s.setsockopt(socket.IPPROTO_IP, 10, 0)  # Linux's IP_MTU_DISCOVER, IP_PMTUDISC_DONT
+            s.connect((host, int(port)))
+            sent = os.urandom(int(size))
+            s.send(sent)
+            try:
+                right += s.recv(65536) == sent
+            except TimeoutError:
+                pass
+    print(f"{right} of {number}")
+
+
 def udp_ask(host, port, ttl=None):
     s = socket.socket(family_of(host), socket.SOCK_DGRAM)
     s.settimeout(5)
@@ -334,7 +356,7 @@ def main(kind, *words):
     servers = {"sink": sink, "echo": echo, "ticker": ticker, "witness": witness, "meter": meter, "drip": drip, "flood": flood, "act": act,
                "say": functools.partial(tell, asked=False), "answer": functools.partial(tell, asked=True)}
     clients = {"udp-echo": udp_echo, "upload": upload, "hold": hold, "keep": keep, "until-reset": until_reset, "endure": endure,
-               "fetch": lambda *arguments: asyncio.run(fetch(*arguments)), "udp-ask": udp_ask, "unreachable": unreachable, "open": open_many}
+               "fetch": lambda *arguments: asyncio.run(fetch(*arguments)), "udp-ask": udp_ask, "udp-trips": udp_trips, "unreachable": unreachable, "open": open_many}
     if kind in servers:
         asyncio.run(serve(servers[kind], *words))
     else:

@@ -7,7 +7,7 @@ import json
 import subprocess
 
 import pytest
-from scapy.all import ICMP, IP, TCP, Ether, IPv6, Raw, UDP, rdpcap, wrpcap
+from scapy.all import ICMP, IP, TCP, Ether, IPv6, Raw, UDP, defragment, fragment, rdpcap, wrpcap
 
 from testbed.balancer import BUILD
 
@@ -17,6 +17,8 @@ CONFIG = """{
   "services": [
     { "name": "web", "vip": "10.1.0.1", "port": 80,
       "servers": [{ "name": "s1", "address": "10.1.0.100", "port": 8080 }, { "name": "s2", "address": "10.1.0.101", "port": 8080 }] },
+    { "name": "dns", "vip": "10.1.0.1", "port": 53, "protocol": "udp",
+      "servers": [{ "name": "s1", "address": "10.1.0.100", "port": 5353 }] },
     { "name": "dns6", "vip": "2001:db8::1", "port": 53, "protocol": "udp",
       "servers": [{ "name": "s1", "address": "2001:db8::100", "port": 53 }] },
   ],
@@ -130,6 +132,38 @@ def test_text_says_the_same(bench):
     assert ping.split()[:4] == ["2", "1.500000", "lan", "kernel"]
     assert "[2001:db8:9::1]:5000 > [2001:db8::1]:53 udp => " in query
     assert text.splitlines()[-4:] == ["frames    3 read, 2 sent", "flows     2 begun, 2 at the end", "verdicts  forward 2, kernel 1", "reasons   -"]
+
+
+def test_fragments_wait_for_their_first(bench):
+    """A datagram in three fragments, the first one last, at another worker than its flow's."""
+    whole = IP(src="10.9.0.1", dst="10.1.0.1", id=77) / UDP(sport=5000, dport=53) / Raw(bytes(4000))
+    whole[UDP].chksum = UDP(bytes(IP(bytes(whole))[UDP])).chksum
+    pieces = fragment(whole, fragsize=1480)
+    for number, piece in enumerate(reversed(pieces)):
+        bench.add(number / 1000, Ether(src=CLIENT, dst=PORT) / piece)
+    bench.add(20, Ether(src=CLIENT, dst=PORT) / IP(src="10.9.0.1", dst="10.1.0.1", id=78, frag=185, proto=17) / Raw(bytes(100)))
+    bench.add(30, from_client("S"))
+    lines, summary = bench.replay("--workers", 3)
+    assert [(line["kind"], line["number"], line["verdict"], line.get("reason")) for line in lines] == [
+        ("frame", 1, "keep", None), ("frame", 2, "keep", None), ("frame", 3, "forward", None), ("kept", 1, "forward", None),
+        ("kept", 2, "forward", None), ("frame", 4, "keep", None), ("kept", 4, "drop", "fragment_timeout"), ("frame", 5, "forward", None)]
+    assert lines[0]["in"]["fragment"] == "2960+1048 last id 77" and lines[2]["in"]["fragment"] == "0+1480 id 77"
+    assert {line["flow"] for line in lines[2:5]} == {1} and lines[3]["server"] == "s1"
+    assert 25 <= lines[6]["time_ns"] / 1e9 < 25.1
+    sent = bench.sent()[:3]
+    assert len({packet[IP].id for packet in sent}) == 1
+    (joined,) = defragment([packet[IP] for packet in sent])
+    assert right(Ether(src=PORT, dst=SERVER) / joined) and joined[UDP].dport == 5353 and len(joined[UDP].payload) == 4000
+    assert summary["reasons"] == {"fragment_timeout": 1}
+
+
+def test_what_is_too_big_is_fragmented(bench):
+    bench.add(0, Ether(src=CLIENT, dst=PORT) / IP(src="10.9.0.1", dst="10.1.0.1", id=7) / UDP(sport=5000, dport=53) / Raw(bytes(1400)))
+    (line,), summary = bench.replay("--mtu", 800)
+    assert line["verdict"] == "forward" and line["further_fragments"] == 1 and summary["sent"] == 2
+    (joined,) = defragment([packet[IP] for packet in bench.sent()])
+    assert len(joined[UDP].payload) == 1400
+    assert "and 1 more fragment" in bench.replay("--mtu", 800, json_lines=False)
 
 
 def test_output_that_cannot_be_written_is_an_error(bench):

@@ -53,6 +53,7 @@ const char* word(Verdict v) {
     case Verdict::forward: return "forward";
     case Verdict::reflect: return "reflect";
     case Verdict::hold: return "hold";
+    case Verdict::keep: return "keep";
     case Verdict::park: return "park";
     case Verdict::punt: return "punt";
     case Verdict::hand_over: return "hand_over";
@@ -172,6 +173,7 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
   Outcome outcome{.verdict = p.verdict,
                   .reason = p.reason,
                   .out = {},
+                  .pieces = {},
                   .port = 0,
                   .worker = handled.worker,
                   .handed_over = handled.handed_over};
@@ -182,7 +184,9 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
   switch (p.verdict) {
     case Verdict::forward:
       outcome.port = snapshot().next_hops->adjacency(p.meta.next_hop).port;
-      outcome.out = frame.bytes_of(p);
+      outcome.pieces = frame.frames_of(p, snapshot().next_hops->adjacency(p.meta.next_hop).header_length);
+      outcome.out = outcome.pieces.front();
+      if (outcome.pieces.size() == 1) outcome.pieces.clear();
       EXPECT_EQ(p.reason, dp::DropReason::none);
       break;
     case Verdict::reflect:
@@ -191,6 +195,7 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
       EXPECT_NE(p.reason, dp::DropReason::none) << "what is answered instead of forwarded is counted too";
       break;
     case Verdict::hold:
+    case Verdict::keep:
     case Verdict::park:
     case Verdict::punt:
       EXPECT_EQ(frame.bytes_of(p), frame.original()) << "changed without being sent: " << outcome;
@@ -201,6 +206,8 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
   }
   if (!outcome.out.empty() && check(frame.original()).empty()) {
     EXPECT_TRUE(valid(outcome.out)) << "from " << describe(frame.original());
+    for (const Bytes& piece : outcome.pieces)
+      EXPECT_TRUE(valid(piece)) << "from " << describe(frame.original());
   }
   return outcome;
 }
@@ -220,6 +227,7 @@ std::vector<Outcome> Balancer::burst(const std::vector<Bytes>& frames, Arrival a
   for (std::size_t i = 0; i < handled.size(); ++i) {
     outcomes.push_back(settle_outcome(in_flight[i], handled[i]));
   }
+  run_kept();
   run_stored();
   empty_outboxes();
   return outcomes;
@@ -232,8 +240,20 @@ void Balancer::advance(std::uint64_t ms, std::uint32_t step_ms) {
     ms -= step;
     do {
       path_->expire(now_);
-    } while (run_stored() + empty_outboxes() != 0);
+    } while (run_kept() + run_stored() + empty_outboxes() != 0);
   }
+}
+
+std::uint32_t Balancer::run_kept() {
+  std::uint32_t ran = 0;
+  for (unsigned id = 0; id < workers(); ++id) {
+    while (const auto run = path_->run_kept(id, now_)) {
+      ++taken_in_;
+      kept_.push_back(settle_outcome(run->frame, run->handled));
+      ++ran;
+    }
+  }
+  return ran;
 }
 
 /// As the workers do, one SYN each in turn.
@@ -288,7 +308,12 @@ std::uint32_t Balancer::empty_outboxes() {
     dp::WorkerState* const w = &path_->worker(id);
     for (dp::Outbox& box = w->outbox; box.size() != 0; box.pop(), ++sent) {
       const dp::OwnFrame& frame = box.front();
-      Outcome own{.verdict = Verdict::forward, .reason = {}, .out = {}, .port = frame.port, .worker = w->id};
+      Outcome own{.verdict = Verdict::forward,
+                  .reason = {},
+                  .out = {},
+                  .pieces = {},
+                  .port = frame.port,
+                  .worker = w->id};
       own.out.assign(frame.bytes.begin(), frame.bytes.begin() + frame.length);
       EXPECT_TRUE(valid(own.out)) << "made by sluice itself";
       own_.push_back(std::move(own));

@@ -24,9 +24,10 @@ namespace sluice::test {
 struct Outcome {
   dp::Verdict verdict = dp::Verdict::pending;
   dp::DropReason reason = dp::DropReason::none;
-  Bytes out;               ///< of forward and reflect: the frame that leaves
-  std::uint16_t port = 0;  ///< by which it leaves
-  unsigned worker = 0;     ///< that decided
+  Bytes out;                  ///< of forward and reflect: the frame that leaves
+  std::vector<Bytes> pieces;  ///< of forward: the fragments that leave, where `out` is the first of several
+  std::uint16_t port = 0;     ///< by which it leaves
+  unsigned worker = 0;        ///< that decided
   bool handed_over = false;
 
   /// Pre: there is a frame.
@@ -92,6 +93,8 @@ class Balancer {
   std::vector<Outcome> take_own();
   /// What became of stored SYNs whose time has come since this was last asked, in order.
   std::vector<Outcome> take_stored() { return std::exchange(stored_, {}); }
+  /// What became of fragments that were kept since this was last asked, in order.
+  std::vector<Outcome> take_kept() { return std::exchange(kept_, {}); }
   /// Workers do not send what is in their outboxes as long as this holds.
   void hold_outboxes(bool hold);
 
@@ -152,6 +155,7 @@ class Balancer {
   Outcome settle_outcome(const dp::OfflineFrame& frame, const dp::OfflinePath::Handled& handled);
   std::uint32_t empty_outboxes();
   std::uint32_t run_stored();
+  std::uint32_t run_kept();
   void expect_stored_syns_add_up();
 
   std::vector<std::unique_ptr<dp::AdjacencyUse>> hop_use_;
@@ -173,8 +177,9 @@ class Balancer {
   std::uint64_t taken_in_ = 0;
   std::vector<Outcome> own_;
   std::vector<Outcome> stored_;
+  std::vector<Outcome> kept_;
   bool outboxes_held_ = false;
-  std::array<std::uint64_t, 8> verdicts_{};  ///< final ones
+  std::array<std::uint64_t, 9> verdicts_{};  ///< final ones
 };
 
 /// Addresses of the fixture's network, by family and number.

@@ -345,15 +345,6 @@ TYPED_TEST(IcmpError, TooBigForTheClientsLinkIsToldToTheServer) {
   EXPECT_EQ(quoted(o.seen()).to(), c.local());
 }
 
-TEST(IcmpErrorIpv4, TooBigWithoutDontFragmentIsDropped) {
-  Balancer b;
-  b.configure({web<Family::v4>(1)});
-  b.set_mtu(Balancer::kFirstServer, 1400);
-  Connection<Family::v4> c(b, 0, 40'000);
-  c.open();
-  EXPECT_TRUE(b.send(c.client_packet(ACK, 1400)).dropped(DropReason::too_big));
-}
-
 TYPED_TEST(IcmpError, TtlThatRunsOutHereIsToldToTheSender) {  // VPP: ttl_1, ttl_2
   constexpr Family F = TypeParam::kFamily;
   Balancer b;
@@ -407,7 +398,7 @@ TYPED_TEST(IcmpError, NeverAboutAnError) {  // RFC 1812 §4.3.2.7
     Bytes quote(flow.forwarded.out.begin() + 14, flow.forwarded.out.end());
     PacketBuilder packet = from_server<F>(flow.server, flow.local.address.template as<F>()).ttl(ttl);
     if constexpr (F == Family::v4) {
-      packet.icmp(3, 3);
+      packet.df().icmp(3, 3);
     } else {
       packet.icmp6(1, 4);
     }

@@ -563,15 +563,6 @@ TEST(NatIpv6, EveryKindOfExtensionHeader) {
   EXPECT_TRUE(atomic.forwarded()) << "RFC 6946: an atomic fragment is a whole packet: " << atomic;
 }
 
-TYPED_TEST(Nat, FragmentsForAServiceAreCounted) {
-  constexpr Family F = TypeParam::kFamily;
-  Balancer b;
-  b.configure({dns<F>(1)});
-  for (const Bytes& piece : fragments(query<F>(0).payload(3'000).bytes(), 1'500, 77)) {
-    EXPECT_TRUE(b.send(piece).dropped(DropReason::fragment));
-  }
-}
-
 TYPED_TEST(Nat, FrameInSeveralSegments) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;

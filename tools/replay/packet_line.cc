@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "dp/gather.h"
 #include "dp/ip_header.h"
 #include "tools/replay/parsed_frame.h"
 
@@ -42,6 +43,19 @@ std::string flags_of(base::TcpFlags flags) {
   return text;
 }
 
+template <Family F>
+std::string fragment_of(const ParsedFrame& parsed) {
+  const dp::FragmentPlace place = dp::place_of<F>(parsed.packet);
+  std::uint32_t id = 0;
+  if constexpr (F == Family::v4) {
+    id = parsed.at<base::Ipv4Hdr>(parsed.meta().l3_offset)->id.host();
+  } else {
+    id = parsed.at<base::Ipv6FragmentHdr>(parsed.meta().fragment_header)->id.host();
+  }
+  return std::to_string(place.offset) + "+" + std::to_string(place.length) + (place.more ? "" : " last") +
+         " id " + std::to_string(id);
+}
+
 }  // namespace
 
 PacketLine packet_line(std::span<const std::byte> frame, std::size_t wire_length) {
@@ -56,6 +70,8 @@ PacketLine packet_line(std::span<const std::byte> frame, std::size_t wire_length
     const base::IpAddress source(ip->src), destination(ip->dst);
     line.source = source.to_string();
     line.destination = destination.to_string();
+    if (meta.fragment != dp::FragmentKind::whole && meta.problem == dp::DropReason::none)
+      line.fragment = fragment_of<F>(parsed);
     const bool has_ports = meta.proto == IpProto::tcp || meta.proto == IpProto::udp;
     if (!has_ports || !meta.has_l4) return;
     const auto* ports = parsed.at<dp::L4Ports>(meta.l4_offset);

@@ -14,6 +14,7 @@ struct PacketLine {
   std::string protocol;             ///< "tcp", "udp", "icmp", "icmpv6", a number; empty: no IP packet
   std::string source, destination;  ///< ADDRESS:PORT of TCP and UDP, else ADDRESS
   std::string flags;                ///< of TCP: "SYN", "SYN|ACK" ...
+  std::string fragment;             ///< of a fragment: "1480+1480 id 77", "2960+40 last id 77"
 };
 /// Reads them from a frame that may be anything. `wire_length`: of the whole frame, where `frame` is but its
 /// beginning. Thread: any.

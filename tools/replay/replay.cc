@@ -64,10 +64,12 @@ std::uint64_t Replay::flows() const noexcept {
   return sum;
 }
 
-std::uint64_t Replay::stored_syns() const noexcept {
-  std::uint64_t sum = 0;
-  for (unsigned id = 0; id < path_->workers(); ++id) sum += path_->worker(id).syns.used();
-  return sum;
+bool Replay::is_idle() const noexcept {
+  std::uint64_t stored = flows();
+  for (unsigned id = 0; id < path_->workers(); ++id) {
+    stored += path_->worker(id).syns.used() + path_->worker(id).fragments.datagrams();
+  }
+  return stored == 0;
 }
 
 void Replay::run(const CapturedFrame& captured) {
@@ -98,7 +100,7 @@ void Replay::pass_time(std::uint64_t until_ms) {
   constexpr std::uint64_t kSteps = 100'000;
   const std::uint64_t stride = std::max<std::uint64_t>(kRound, (until_ms - now_ms_) / kSteps);
   while (now_ms_ < until_ms) {
-    if (flows() == 0 && stored_syns() == 0) {
+    if (is_idle()) {
       tick_ = tick_ + static_cast<std::uint32_t>(until_ms - now_ms_);
       now_ms_ = until_ms;
       return settle(*began_ns_ + now_ms_ * 1'000'000);
@@ -115,8 +117,9 @@ void Replay::settle(std::uint64_t time_ns) {
   constexpr unsigned kRounds = 10'000;
   for (unsigned round = 0; round < kRounds; ++round) {
     path_->expire(tick_);
+    const bool kept = run_kept(time_ns);
     const bool ran = run_stored(time_ns);
-    if (!send_own(time_ns) && !ran) return;
+    if (!send_own(time_ns) && !ran && !kept) return;
   }
 }
 
@@ -132,6 +135,22 @@ bool Replay::run_stored(std::uint64_t time_ns) {
           .time_ns = time_ns,
           .port = run->frame.in_port()},
          run->frame, run->handled);
+  }
+  return ran;
+}
+
+bool Replay::run_kept(std::uint64_t time_ns) {
+  bool ran = false;
+  for (unsigned id = 0; id < path_->workers(); ++id) {
+    while (const auto run = path_->run_kept(id, tick_)) {
+      ran = true;
+      const auto number = kept_.find({id, run->place});
+      tell({.kind = Event::Kind::kept,
+            .number = number == kept_.end() ? 0 : number->second,
+            .time_ns = time_ns,
+            .port = run->frame.in_port()},
+           run->frame, run->handled);
+    }
   }
   return ran;
 }
@@ -228,15 +247,21 @@ void Replay::tell(Event event, const dp::OfflineFrame& frame, const dp::OfflineP
   event.reason = packet.reason;
   name_flow(event, handled);
   if (packet.verdict == dp::Verdict::hold) note_held(event, packet);
+  if (packet.verdict == dp::Verdict::keep) kept_[{event.worker, packet.meta.place}] = event.number;
   event.in = frame.original();
-  std::vector<std::byte> out;
-  if (packet.verdict == dp::Verdict::forward || packet.verdict == dp::Verdict::reflect) {
-    out = frame.bytes_of(packet);
-    event.out = out;
-    event.out_length = packet.frame_length;
-    event.out_port = packet.verdict == dp::Verdict::reflect
-                         ? packet.in_port
-                         : path_->snapshot().next_hops->adjacency(packet.meta.next_hop).port;
+  std::vector<std::vector<std::byte>> out;
+  if (packet.verdict == dp::Verdict::forward) {
+    const dp::Adjacency& hop = path_->snapshot().next_hops->adjacency(packet.meta.next_hop);
+    out = frame.frames_of(packet, hop.header_length);
+    event.out_port = hop.port;
+  } else if (packet.verdict == dp::Verdict::reflect) {
+    out.push_back(frame.bytes_of(packet));
+    event.out_port = packet.in_port;
+  }
+  if (!out.empty()) {
+    event.out = out.front();
+    event.further = std::span<const std::vector<std::byte>>(out).subspan(1);
+    event.out_length = out.size() == 1 ? packet.frame_length : static_cast<std::uint32_t>(out.front().size());
   }
   sink_(event);
 }

@@ -34,6 +34,7 @@ struct Event {
   enum class Kind : std::uint8_t {
     frame,   ///< a frame of the capture
     stored,  ///< the copy of a SYN was run: it had waited for a place at a server, or is tried once more
+    kept,    ///< a fragment was run, or dropped, that had waited for its datagram's first
     own,     ///< sluice sent a frame of its own accord: a RST that ends a connection
   };
   Kind kind = Kind::frame;
@@ -57,6 +58,8 @@ struct Event {
   std::span<const std::byte> out{};
   std::uint16_t out_port = 0;
   std::uint32_t out_length = 0;  ///< of the whole frame, of which `out` may be but the beginning
+  /// The fragments behind `out`, the first one, of a packet too big for its next hop; valid during the call.
+  std::span<const std::vector<std::byte>> further{};
 };
 
 class Replay {
@@ -88,9 +91,11 @@ class Replay {
   /// As a worker at the end of its round.
   void settle(std::uint64_t time_ns);
   bool run_stored(std::uint64_t time_ns);
+  bool run_kept(std::uint64_t time_ns);
   bool send_own(std::uint64_t time_ns);
   [[nodiscard]] unsigned receiving_worker(const CapturedFrame& frame) const;
-  [[nodiscard]] std::uint64_t stored_syns() const noexcept;
+  /// Whether time will bring something of itself.
+  [[nodiscard]] bool is_idle() const noexcept;
   void tell(Event event, const dp::OfflineFrame& frame, const dp::OfflinePath::Handled& handled);
   void name_flow(Event& event, const dp::OfflinePath::Handled& handled);
   /// The number of a flow, and of the frame that its stored SYN came in.
@@ -119,6 +124,7 @@ class Replay {
   std::map<Record, FlowMark> marks_[2];               ///< by family
   std::uint64_t flows_begun_ = 0;
   std::map<std::pair<unsigned, std::uint16_t>, std::uint64_t> stored_;  ///< worker, slot → frame's number
+  std::map<std::pair<unsigned, std::uint16_t>, std::uint64_t> kept_;    ///< worker, place → likewise
 };
 
 }  // namespace sluice::replay

@@ -91,6 +91,7 @@ std::string_view word(Verdict verdict) {
     case Verdict::forward: return "forward";
     case Verdict::reflect: return "answer";
     case Verdict::hold: return "hold";
+    case Verdict::keep: return "keep";
     case Verdict::park: return "park";
     case Verdict::punt: return "kernel";
     case Verdict::drop: return "drop";
@@ -114,6 +115,7 @@ std::string_view word(Event::Kind kind) {
   switch (kind) {
     case Event::Kind::frame: return "frame";
     case Event::Kind::stored: return "stored";
+    case Event::Kind::kept: return "kept";
     case Event::Kind::own: return "own";
   }
   return "";
@@ -151,7 +153,9 @@ Line line_of(const Event& event, const std::vector<std::string>& ports) {
 
 std::string headers(const replay::PacketLine& packet) {
   std::string text = fmt::format("{} > {} {}", packet.source, packet.destination, packet.protocol);
-  return packet.flags.empty() ? text : text + " " + packet.flags;
+  if (!packet.flags.empty()) text += " " + packet.flags;
+  if (!packet.fragment.empty()) text += " fragment " + packet.fragment;
+  return text;
 }
 
 std::string text_of(const Event& event, const Line& line, std::uint64_t since_ns) {
@@ -159,7 +163,8 @@ std::string text_of(const Event& event, const Line& line, std::uint64_t since_ns
                                  event.number == 0 ? std::string("-") : fmt::to_string(event.number),
                                  since_ns / 1'000'000'000, since_ns / 1'000 % 1'000'000,
                                  event.kind == Event::Kind::own ? "own" : line.port, line.verdict);
-  if (event.kind == Event::Kind::stored) text += " stored";
+  if (event.kind == Event::Kind::stored || event.kind == Event::Kind::kept)
+    text += fmt::format(" {}", line.kind);
   if (!line.reason.empty()) text += fmt::format(" {}", line.reason);
   if (!event.service.empty() && !line.direction.empty()) {
     text += " " + event.service;
@@ -172,6 +177,9 @@ std::string text_of(const Event& event, const Line& line, std::uint64_t since_ns
     text += fmt::format(" worker {}{}", event.worker, event.handed_over ? " handed_over" : "");
   if (!line.in.protocol.empty()) text += ": " + headers(line.in);
   if (!line.out.protocol.empty()) text += fmt::format(" => {} by {}", headers(line.out), line.out_port);
+  if (!event.further.empty())
+    text +=
+        fmt::format(" and {} more fragment{}", event.further.size(), event.further.size() == 1 ? "" : "s");
   return text;
 }
 
@@ -181,6 +189,7 @@ Json::Value tree_of(const replay::PacketLine& packet) {
   tree["source"] = packet.source;
   tree["destination"] = packet.destination;
   if (!packet.flags.empty()) tree["flags"] = packet.flags;
+  if (!packet.fragment.empty()) tree["fragment"] = packet.fragment;
   return tree;
 }
 
@@ -208,6 +217,7 @@ Json::Value tree_of(const Event& event, const Line& line, std::uint64_t since_ns
   if (!line.in.protocol.empty()) tree["in"] = tree_of(line.in);
   if (!line.out.protocol.empty()) tree["out"] = tree_of(line.out);
   put("out_port", line.out_port);
+  if (!event.further.empty()) tree["further_fragments"] = Json::UInt64{event.further.size()};
   return tree;
 }
 
@@ -220,7 +230,7 @@ struct Tally {
     if (event.kind == Event::Kind::frame) ++read;
     if (event.kind != Event::Kind::own) ++verdicts[line.verdict];
     if (!line.reason.empty()) ++reasons[line.reason];
-    if (!event.out.empty()) ++sent;
+    if (!event.out.empty()) sent += 1 + event.further.size();
   }
 };
 
@@ -316,6 +326,9 @@ base::Result<std::string> run(const Words& words, Network::Options options, bool
     const Line line = line_of(event, network->port_names());
     tally.count(event, line);
     if (writer && !event.out.empty()) writer->add(event.time_ns, event.out_port, event.out, event.out_length);
+    for (const auto& frame : event.further) {
+      if (writer) writer->add(event.time_ns, event.out_port, frame, static_cast<std::uint32_t>(frame.size()));
+    }
     if (!began_ns) began_ns = event.time_ns;
     const std::uint64_t since = event.time_ns > *began_ns ? event.time_ns - *began_ns : 0;
     output.line(json ? compact(tree_of(event, line, since)) : text_of(event, line, since));
