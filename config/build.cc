@@ -92,6 +92,7 @@ class Builder {
     SectionReader::read_name_of(section, "balance", out.service.balance);
     SectionReader::read_name_of(section, "hash_key", out.service.hash_key);
     SectionReader::read_name_of(section, "idle_refresh", out.service.idle_refresh);
+    SectionReader::read_name_of(section, "syn_cookies", out.service.syn_cookies);
     SectionReader::read_name_of(section, "no_server", out.service.no_server);
     SectionReader::read_number(section, "retries", out.service.retries);
     SectionReader::read_flag(section, "redispatch", out.service.redispatch);
@@ -180,6 +181,7 @@ class Builder {
     out.half_open_per_worker = std::min(out.half_open_per_worker, out.flows_per_worker);
     SectionReader::read_number(section, "half_open_per_worker", out.half_open_per_worker);
     SectionReader::read_name_of(section, "syn_overflow", out.syn_overflow);
+    SectionReader::read_number(section, "syn_backlog", out.syn_backlog);
     SectionReader::read_number(section, "rst_per_second", out.rst_per_second);
     SectionReader::read_number(section, "icmp_per_second", out.icmp_per_second);
     SectionReader::read_name_of(section, "idle", out.idle);

@@ -73,6 +73,7 @@ void compare(Members& members, const Dataplane& from, const Dataplane& to) {
       .add("flows_per_worker", from.flows_per_worker, to.flows_per_worker)
       .add("half_open_per_worker", from.half_open_per_worker, to.half_open_per_worker)
       .add("syn_overflow", from.syn_overflow, to.syn_overflow)
+      .add("syn_backlog", from.syn_backlog, to.syn_backlog)
       .add("rst_per_second", from.rst_per_second, to.rst_per_second)
       .add("icmp_per_second", from.icmp_per_second, to.icmp_per_second)
       .add("idle", from.idle, to.idle);
@@ -120,6 +121,7 @@ void compare_service(Members& members, const AnyService& from, const AnyService&
       .add("hash_key", from.hash_key, to.hash_key);
   compare(members, from.timeouts, to.timeouts);
   members.add("idle_refresh", from.idle_refresh, to.idle_refresh)
+      .add("syn_cookies", from.syn_cookies, to.syn_cookies)
       .add("no_server", from.no_server, to.no_server)
       .add("maxconn", from.maxconn, to.maxconn)
       .add("retries", from.retries, to.retries)

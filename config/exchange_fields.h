@@ -41,6 +41,7 @@ void fields(auto& v, Like<ForwardingService> auto& service) {
   v.optional("hash_key", service.hash_key);
   v.optional("timeouts", service.timeouts);
   v.optional("idle_refresh", service.idle_refresh);
+  v.optional("syn_cookies", service.syn_cookies);
   v.optional("no_server", service.no_server);
   v.optional("maxconn", service.maxconn);
   v.optional("retries", service.retries);
@@ -164,6 +165,8 @@ void fields(auto& v, Like<WorkerReport> auto& worker) {
   v.optional("originated", worker.originated);
   v.optional("timed_out", worker.timed_out);
   v.optional("killed", worker.killed);
+  v.optional("cookies_returned", worker.cookies_returned);
+  v.optional("cookies_active", worker.cookies_active);
   v.optional("flows", worker.flows);
   v.optional("flows_max", worker.flows_max);
   v.optional("half_open", worker.half_open);

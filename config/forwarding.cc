@@ -19,6 +19,7 @@ ForwardingState forwarding_of(const Config& config, std::uint64_t generation,
     out.hash_key = service.hash_key;
     out.timeouts = service.timeouts;
     out.idle_refresh = service.idle_refresh;
+    out.syn_cookies = service.syn_cookies;
     out.no_server = service.no_server;
     out.maxconn = service.maxconn;
     out.retries = service.retries;

@@ -36,6 +36,7 @@ struct ForwardingService {
   HashKey hash_key = HashKey::source;
   Timeouts timeouts;
   IdleRefresh idle_refresh = IdleRefresh::any;
+  SynCookies syn_cookies = SynCookies::automatic;
   NoServer no_server = NoServer::reset;  ///< fail_open is cp's work: to dp the same as reset
   std::uint32_t maxconn = 0;             ///< connections at one time; 0: no limit
   std::uint16_t retries = 3;

@@ -62,6 +62,7 @@ struct Dataplane {
   std::uint32_t flows_per_worker = 262'144;     ///< per family
   std::uint32_t half_open_per_worker = 65'536;  ///< at most this many of them before the handshake is done
   SynOverflow syn_overflow = SynOverflow::evict_oldest;
+  std::uint32_t syn_backlog = 1'024;      ///< unfinished handshakes of a worker beyond which cookies begin
   std::uint32_t rst_per_second = 10'000;  ///< limit per worker for RSTs that sluice originates
   std::uint32_t icmp_per_second = 1'000;  ///< limit per worker for ICMP errors that sluice originates
   IdlePolicy idle = IdlePolicy::sleep;
@@ -84,6 +85,10 @@ struct Timeouts {
 /// Which segments count as activity: any (keepalives, too), or only such with data, SYN or FIN, as in
 /// HAProxy.
 enum class IdleRefresh : std::uint8_t { any, data };
+
+/// Whether SYNs are answered by a cookie before a server sees them: never, while too many handshakes are
+/// unfinished (Dataplane::syn_backlog), or always.
+enum class SynCookies : std::uint8_t { off, automatic, always };
 
 enum class CheckType : std::uint8_t { none, tcp, tcp_check, http, https, tls, dns, udp, external };
 
@@ -208,6 +213,7 @@ struct Service {
   HashKey hash_key = HashKey::source;
   Timeouts timeouts;
   IdleRefresh idle_refresh = IdleRefresh::any;
+  SynCookies syn_cookies = SynCookies::automatic;
   NoServer no_server = NoServer::reset;
   std::uint32_t maxconn = 0;  ///< connections at one time; 0: no limit
   std::uint16_t retries = 3;  ///< further attempts when a server refuses or does not answer

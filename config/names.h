@@ -82,6 +82,12 @@ inline constexpr auto kNames<Expect::Match> = std::to_array<std::pair<Expect::Ma
     {Expect::Match::binary, "binary"},
 });
 template <>
+inline constexpr auto kNames<SynCookies> = std::to_array<std::pair<SynCookies, std::string_view>>({
+    {SynCookies::off, "off"},
+    {SynCookies::automatic, "auto"},
+    {SynCookies::always, "always"},
+});
+template <>
 inline constexpr auto kNames<IdleRefresh> = std::to_array<std::pair<IdleRefresh, std::string_view>>({
     {IdleRefresh::any, "any"},
     {IdleRefresh::data, "data"},

@@ -107,6 +107,8 @@ struct WorkerReport {
   std::uint64_t originated = 0;  ///< frames sent of its own accord: RSTs that ended connections
   std::uint64_t timed_out = 0;   ///< connections ended because they were idle for too long
   std::uint64_t killed = 0;      ///< flows ended by an operator, with their server, or by hard_stop_after
+  std::uint64_t cookies_returned = 0;  ///< SYN cookies that clients have brought back
+  bool cookies_active = false;         ///< services with syn_cookies "auto" answer by cookies now
   std::uint32_t flows = 0, flows_max = 0, half_open = 0, half_open_max = 0;  ///< both families
   std::uint64_t generation = 0;                                              ///< of the snapshot it runs
 };

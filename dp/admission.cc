@@ -176,13 +176,14 @@ void keep_syn(const Packet& packet, const Service& service, std::uint16_t& kept,
   std::uint16_t slot = packet.meta.syn;
   if (slot != kNoIndex) {
     if (syns.at(slot).state == SynState::queued) leave_queue(slot, worker);
-  } else if (service.retries != 0) {
+  } else if (service.retries != 0 || packet.meta.spliced) {
     slot = syns.put(packet, false);
   }
   if (slot == kNoIndex) return;
   StoredSyn& syn = syns.at(slot);
   syn.spent = syn.attempts >= service.retries;
-  if (syn.spent && syn.silent_count == 0) return;  // let go by run_stored()
+  // Let go by run_stored(); but no client will repeat one that was made of a cookie.
+  if (syn.spent && syn.silent_count == 0 && !syn.spliced) return;
   syn.altered = false;
   syn.service = packet.meta.service;  // it may have been stored for another that had the endpoint before
   ++syn.attempts;
@@ -194,10 +195,14 @@ template <Family F>
 bool absorb(Packet& packet, const FlowKey<F>& key, WorkerState& worker) noexcept {
   SynStore& syns = worker.syns;
   if (syns.queued() == 0 || packet.meta.syn != kNoIndex) return false;
-  const base::TcpFlags flags = packet.meta.tcp_flags;
-  if (!flags.rst() && (!flags.syn() || flags.ack() || flags.fin())) return false;
   const std::uint16_t slot = syns.find<F>(key, packet.meta.hash);
   if (slot == kNoIndex) return false;
+  const base::TcpFlags flags = packet.meta.tcp_flags;
+  if (!flags.rst() && syns.at(slot).spliced) {
+    packet.drop(DropReason::before_server);
+    return true;
+  }
+  if (!flags.rst() && (!flags.syn() || flags.ack() || flags.fin())) return false;
   if (!flags.rst()) {
     // Another number means that the client gave up and began anew; it waits no less for that. What does not
     // fit leaves the older copy as it is.
@@ -271,6 +276,7 @@ void run_stored(Packet& packet, const DueSyn& due, const Snapshot& snapshot, Wor
                 base::Tick now) noexcept {
   SynStore& syns = worker.syns;
   const StoredSyn& syn = syns.at(due.slot);
+  packet.meta.spliced = syn.spliced;
   if (due.refusal != DropReason::none) {
     syns.count_timed_out(syn.queue);
     parse(packet);

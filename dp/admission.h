@@ -39,8 +39,8 @@ inline void forget_syn(std::uint16_t& syn, WorkerState& worker) noexcept {
 }
 
 /// What a client sends while its SYN waits: a SYN again takes the place of the copy, and keeps its place in
-/// the queue; a RST that follows the SYN ends the wait. False: nothing waits, or the segment has nothing to
-/// do with it.
+/// the queue; a RST that follows the SYN ends the wait. Who has been answered by a cookie has nothing to say
+/// but a RST yet. False: nothing waits, or the segment has nothing to do with it.
 template <base::Family F>
 [[nodiscard]] bool absorb(Packet& packet, const FlowKey<F>& key, WorkerState& worker) noexcept;
 

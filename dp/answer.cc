@@ -41,13 +41,9 @@ void write_ip(Packet& packet, const base::Address<F>& src, const base::Address<F
   }
 }
 
-void turn_round(Packet& packet, std::size_t frame_length, DropReason reason) noexcept {
-  auto* eth = at<base::EthHdr>(packet.bytes, 0);
-  std::swap(eth->dst, eth->src);
+void cut(Packet& packet, std::size_t frame_length) noexcept {
   packet.bytes = packet.bytes.first(frame_length);
   packet.frame_length = static_cast<std::uint32_t>(frame_length);
-  packet.verdict = Verdict::reflect;
-  packet.reason = reason;
 }
 
 template <Family F>
@@ -65,6 +61,8 @@ void make_reset(Packet& packet, DropReason reason, WorkerState& worker) noexcept
   } else {
     const auto length = static_cast<std::uint32_t>(meta.l4_length - in.header_length()) +
                         (in.flags.syn() ? 1U : 0U) + (in.flags.fin() ? 1U : 0U);
+    // Who has had his SYN answered by a cookie believes no RST without its number.
+    if (meta.spliced) out.seq = in.ack;
     out.ack = base::Be32{in.seq.host() + length};
     out.flags.bits = base::TcpFlags::kRst | base::TcpFlags::kAck;
   }
@@ -74,7 +72,8 @@ void make_reset(Packet& packet, DropReason reason, WorkerState& worker) noexcept
   write_ip<F>(packet, ip.dst, ip.src, 0, IpProto::tcp, sizeof(out), worker);
   at<base::TcpHdr>(packet.bytes, l4)->checksum = base::l4_checksum(
       ip.dst, ip.src, IpProto::tcp, std::span<const std::byte>(packet.bytes).subspan(l4, sizeof(out)));
-  turn_round(packet, l4 + sizeof(out), reason);
+  cut(packet, l4 + sizeof(out));
+  turn_round(packet, reason);
 }
 
 struct IcmpTypeCode {
@@ -131,11 +130,19 @@ bool make_icmp(Packet& packet, IcmpAnswer what, std::uint16_t mtu, WorkerState& 
   } else {
     icmp->checksum = base::l4_checksum(ip.dst, ip.src, IpProto::icmpv6, message);
   }
-  turn_round(packet, l4 + message.size(), DropReason::icmp_sent);
+  cut(packet, l4 + message.size());
+  turn_round(packet, DropReason::icmp_sent);
   return true;
 }
 
 }  // namespace
+
+void turn_round(Packet& packet, DropReason reason) noexcept {
+  auto* eth = at<base::EthHdr>(packet.bytes, 0);
+  std::swap(eth->dst, eth->src);
+  packet.verdict = Verdict::reflect;
+  packet.reason = reason;
+}
 
 void answer_with_reset(Packet& packet, DropReason reason, WorkerState& worker, base::Tick now) noexcept {
   if (!worker.resets.take(now)) return packet.drop(DropReason::reset_limited);

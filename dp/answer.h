@@ -10,6 +10,10 @@
 /// packet is dropped.
 namespace sluice::dp {
 
+/// Sends the packet, of which its maker has already turned addresses and ports round, back to where it came
+/// from. Counted under `reason`.
+void turn_round(Packet& packet, DropReason reason) noexcept;
+
 /// Answers a TCP segment of no known connection with a RST (RFC 9293 §3.10.7.1): silence would leave the
 /// sender waiting for minutes. Pre: the segment is not a RST itself.
 void answer_with_reset(Packet& packet, DropReason reason, WorkerState& worker, base::Tick now) noexcept;

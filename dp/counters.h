@@ -53,11 +53,13 @@ struct alignas(kCacheLine) WorkerCounters {
   Counter originated;  ///< frames sent of the worker's own accord: no answers in place
   Counter punted;
   Counter handed_over;
-  Counter held;       ///< SYNs of which a copy waits for a place, and their retransmissions
-  Counter kept;       ///< fragments that waited for their datagram's first
-  Counter parked;     ///< waited for a next hop's address
-  Counter timed_out;  ///< TCP connections ended because they were idle for too long
-  Counter killed;     ///< flows ended because they were to be
+  Counter held;              ///< SYNs of which a copy waits for a place, and their retransmissions
+  Counter kept;              ///< fragments that waited for their datagram's first
+  Counter parked;            ///< waited for a next hop's address
+  Counter timed_out;         ///< TCP connections ended because they were idle for too long
+  Counter killed;            ///< flows ended because they were to be
+  Counter cookies_returned;  ///< SYN cookies that clients have brought back
+  Counter cookies_active;    ///< 1: services with syn_cookies "auto" answer by cookies
   Counter bursts;
   Counter empty_polls;
   Counter busy_cycles;

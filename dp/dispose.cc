@@ -18,7 +18,7 @@ void adopt_frame(const Packet& packet) noexcept {
   m->pkt_len = packet.frame_length;
   // Forget what the receiving NIC said of the old frame, but not whose buffer it is.
   m->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
-  if (packet.verdict == Verdict::reflect && m->next != nullptr) {
+  if (packet.frame_length == packet.bytes.size() && m->next != nullptr) {
     ::rte_pktmbuf_free(m->next);
     m->next = nullptr;
     m->nb_segs = 1;
@@ -90,6 +90,7 @@ void Disposer::dispose(std::span<Packet> burst, const Snapshot& snapshot, base::
         kept_[packet.meta.place] = packet.mbuf;
         break;
       case Verdict::park:
+        adopt_frame(packet);
         tag_.put(packet);
         if (parking_.put(packet.mbuf, since)) {
           worker_.counters.parked.add(1);

@@ -56,6 +56,8 @@ enum class DropReason : std::uint8_t {
   no_kernel_path,
   other_host,
   icmp_sent,
+  syn_cookie_sent,
+  before_server,
   kCount,
 };
 
@@ -115,6 +117,8 @@ inline constexpr std::array<DropReasonInfo, static_cast<std::size_t>(DropReason:
     {"no_kernel_path", "not load-balanced, and the port has no kernel interface to hand it to"},
     {"other_host", "addressed to another host's MAC address"},
     {"icmp_sent", "undeliverable, answered with an ICMP error"},
+    {"syn_cookie_sent", "a SYN answered by a SYN cookie: its client must come back before a server is asked"},
+    {"before_server", "of a connection that a SYN cookie began, before its server has answered"},
 }};
 
 [[nodiscard]] constexpr const DropReasonInfo& info(DropReason reason) noexcept {

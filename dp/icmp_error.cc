@@ -133,10 +133,12 @@ bool translate_icmp_error(Packet& packet, const Flow<F>& flow, const FlowDetail&
 
   const bool to_client = meta.direction == Direction::to_client;
   const std::uint32_t shift = (flow.flags & Flow<F>::kTranslatesSequence) != 0 ? detail.sequence_delta : 0;
+  const std::uint32_t server_shift = (flow.flags & Flow<F>::kSpliced) != 0 ? detail.server_shift : 0;
   ChecksumDelta message =
-      to_client
-          ? rewrite_quoted<F>(packet, {flow.client, flow.vip, flow.client_port, flow.vip_port}, 0 - shift, 0)
-          : rewrite_quoted<F>(packet, {flow.server, flow.local, flow.server_port, flow.local_port}, 0, shift);
+      to_client ? rewrite_quoted<F>(packet, {flow.client, flow.vip, flow.client_port, flow.vip_port},
+                                    0 - shift, server_shift)
+                : rewrite_quoted<F>(packet, {flow.server, flow.local, flow.server_port, flow.local_port},
+                                    0 - server_shift, shift);
 
   const auto& end = to_client ? flow.server : flow.client;  // who may have sent the error itself
   const auto src = ip->src == end ? (to_client ? flow.vip : flow.local) : ip->src;

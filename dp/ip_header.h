@@ -18,6 +18,21 @@ decltype(auto) with_family(base::Family family, F&& f) noexcept {
   return f.template operator()<base::Family::v6>();
 }
 
+/// TTL or hop limit.
+[[nodiscard]] inline std::uint8_t hop_limit(const base::Ipv4Hdr& ip) noexcept {
+  return ip.ttl;
+}
+[[nodiscard]] inline std::uint8_t hop_limit(const base::Ipv6Hdr& ip) noexcept {
+  return ip.hop_limit;
+}
+/// DSCP and ECN.
+[[nodiscard]] inline std::uint8_t traffic_class(const base::Ipv4Hdr& ip) noexcept {
+  return ip.tos;
+}
+[[nodiscard]] inline std::uint8_t traffic_class(const base::Ipv6Hdr& ip) noexcept {
+  return static_cast<std::uint8_t>(ip.version_class_flow.host() >> 20U);
+}
+
 /// The ICMP protocol of a family.
 template <base::Family F>
 inline constexpr base::IpProto kIcmpProto =

@@ -93,6 +93,7 @@ struct Meta {
   std::uint16_t split_mtu =
       0;  ///< forward: to be cut into fragments of this size (dp/ipv4_split.h); 0: whole
   std::uint16_t place = kNoIndex;  ///< keep: in dp/fragments.h
+  bool spliced = false;  ///< a SYN that was made of a cookie: its client has been answered (dp/splice.h)
   // set where a stored SYN is run through the stages anew (dp/admission.h)
   std::uint16_t syn = kNoIndex;
 };

@@ -1,5 +1,6 @@
 #include "dp/rewrite.h"
 
+#include <algorithm>
 #include <span>
 #include <type_traits>
 
@@ -154,30 +155,53 @@ bool fits(Packet& packet, const Adjacency& adjacency, WorkerState& worker, base:
   return false;
 }
 
-/// Sequence numbers and options of a flow whose numbering differs between the sides; the delta for the
-/// checksum.
+/// Windows of a spliced flow, whose ends may think differently of their scales. Those of SYNs are not scaled
+/// (RFC 7323 §2.2).
+template <Family F>
+std::uint16_t rescale(std::uint16_t window, const Flow<F>& flow, const FlowDetail& detail,
+                      bool to_server) noexcept {
+  const bool both = detail.windows == SplicedWindows::both;
+  if (!both && detail.windows != SplicedWindows::client) return window;
+  std::uint32_t scaled = window;
+  if (!to_server) {
+    scaled = scaled << (both ? flow.window_scale >> 4U : 0) >> kToldScale;
+  } else if (!both) {
+    scaled <<= flow.window_scale & 0xfU;
+  }
+  return static_cast<std::uint16_t>(std::min<std::uint32_t>(scaled, 0xffff));
+}
+
+/// Sequence numbers, windows and options of a flow whose sides differ in these; the delta for the checksum.
 template <Family F>
 ChecksumDelta renumber(Packet& packet, const Flow<F>& flow, const FlowDetail& detail) noexcept {
   const auto segment = packet.bytes.subspan(packet.meta.l4_offset);
   auto* tcp = at<base::TcpHdr>(segment, 0);
   const auto header = segment.first(tcp->header_length());
+  const bool to_server = packet.meta.direction == Direction::to_server;
+  const bool spliced = (flow.flags & Flow<F>::kSpliced) != 0;
+  const std::uint32_t client_shift =
+      (flow.flags & Flow<F>::kTranslatesSequence) != 0 ? detail.sequence_delta : 0;
+  const std::uint32_t server_shift = spliced ? detail.server_shift : 0;
   ChecksumDelta delta;
-  if (packet.meta.direction == Direction::to_server) {
-    if ((flow.flags & Flow<F>::kStripsTimestamps) != 0 && tcp->flags.syn())
-      delta.add(strip_timestamps(header));
-    if ((flow.flags & Flow<F>::kTranslatesSequence) != 0) {
-      const base::Be32 seq{tcp->seq.host() + detail.sequence_delta};
-      delta.replace(tcp->seq, seq);
-      tcp->seq = seq;
-    }
-  } else if ((flow.flags & Flow<F>::kTranslatesSequence) != 0) {
-    const std::uint32_t back = 0 - detail.sequence_delta;
-    if (tcp->flags.ack()) {
-      const base::Be32 ack{tcp->ack.host() + back};
-      delta.replace(tcp->ack, ack);
-      tcp->ack = ack;
-    }
-    delta.add(shift_sack(header, back));
+  const auto set = [&delta](auto& field, auto value) {
+    delta.replace(field, value);
+    field = value;
+  };
+  if (to_server && (flow.flags & Flow<F>::kStripsTimestamps) != 0 && tcp->flags.syn()) {
+    delta.add(strip_timestamps(header));
+  }
+  const std::uint32_t seq_shift = to_server ? client_shift : server_shift;
+  const std::uint32_t ack_shift = to_server ? 0 - server_shift : 0 - client_shift;
+  if (seq_shift != 0) set(tcp->seq, base::Be32{tcp->seq.host() + seq_shift});
+  if (ack_shift != 0) {
+    if (tcp->flags.ack()) set(tcp->ack, base::Be32{tcp->ack.host() + ack_shift});
+    delta.add(shift_sack(header, ack_shift));
+  }
+  if (!spliced) return delta;
+  if (!tcp->flags.syn()) {
+    set(tcp->window, base::Be16{rescale(tcp->window.host(), flow, detail, to_server)});
+  } else if (!tcp->flags.ack()) {
+    set(tcp->ack, base::Be32{});  // in the SYN that sluice has made it bears the cookie
   }
   return delta;
 }
@@ -225,7 +249,8 @@ void rewrite_headers(Packet& packet, const Flow<F>& flow, const FlowDetail& deta
     udp->checksum = update_udp_checksum(udp->checksum, l4);
     return;
   }
-  constexpr std::uint8_t kRenumbers = Flow<F>::kTranslatesSequence | Flow<F>::kStripsTimestamps;
+  constexpr std::uint8_t kRenumbers =
+      Flow<F>::kTranslatesSequence | Flow<F>::kStripsTimestamps | Flow<F>::kSpliced;
   if ((flow.flags & kRenumbers) != 0) [[unlikely]]
     l4.add(renumber(packet, flow, detail));
   if (mss != config::Mss::kOff) l4.add(clamp_mss(packet.bytes.subspan(packet.meta.l4_offset), mss));

@@ -52,6 +52,7 @@ struct Service {
   std::uint32_t client_closed_ms = 0;  ///< the server may still send
   std::uint32_t server_closed_ms = 0;  ///< the client may still send
   config::IdleRefresh idle_refresh = config::IdleRefresh::any;
+  config::SynCookies syn_cookies = config::SynCookies::automatic;
   const Choices* choices = nullptr;            ///< null or empty: no usable server
   std::uint32_t maxconn = 0;                   ///< connections at one time; 0: no limit
   std::uint32_t queue_ms = 0;                  ///< a SYN may wait for a place for so long

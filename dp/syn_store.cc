@@ -90,6 +90,7 @@ std::uint16_t SynStore::put(const Packet& packet, bool to_wait) noexcept {
   syn.wait_for = syn.avoid = kNoIndex;
   syn.attempts = 0;
   syn.spent = syn.altered = false;
+  syn.spliced = packet.meta.spliced;
   syn.silent_count = 0;
   syn.next = syn.prev = syn.chain = kNoIndex;
   syn.queue = kNoQueue;

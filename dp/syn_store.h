@@ -84,6 +84,7 @@ struct StoredSyn {
   base::Family family = base::Family::v4;
   SynState state = SynState::free;
   bool spent = false;                  ///< the attempt in progress is the last
+  bool spliced = false;                ///< made of a SYN cookie: the client has been answered (dp/splice.h)
   bool altered = false;                ///< what the server has been sent meanwhile is not one and the same
   std::uint8_t silent_count = 0;       ///< of `silent`; more are not noted
   std::array<SilentServer, 4> silent;  ///< servers that have not answered it (dp/flow/attempt.h)

@@ -226,6 +226,9 @@ void Worker::housekeeping(const Snapshot& snapshot, base::Tick now) noexcept {
   if (now.ms / kParkedRetryMs != last_housekeeping_.ms / kParkedRetryMs) retry_parked(snapshot, now);
   last_housekeeping_ = now;
   state_.counters.flows.set(state_.flows_v4.size() + std::uint64_t{state_.flows_v6.size()});
+  const bool cookies =
+      state_.cookies.wanted(config::SynCookies::automatic, state_.unfinished_handshakes(), now);
+  state_.counters.cookies_active.set(cookies ? 1 : 0);
   state_.counters.half_open.set(state_.flows_v4.size(FlowClass::half_open) +
                                 std::uint64_t{state_.flows_v6.size(FlowClass::half_open)});
 }

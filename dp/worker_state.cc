@@ -25,6 +25,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsi
       .flows_v4 = std::move(*v4),
       .flows_v6 = std::move(*v6),
       .syns = std::move(*syns),
+      .cookies = SynCookies(seed, limits.syn_backlog),
       .servers = std::vector<ServerCounters>(kMaxServers),
       .handshakes = std::vector<ServerHandshakes>(kMaxServers),
       // Workers begin at different places of a service's order, else all would send their first client to one

@@ -18,6 +18,7 @@
 #include "dp/server_load.h"
 #include "dp/snapshot.h"
 #include "dp/spsc_queue.h"
+#include "dp/syn_cookies.h"
 #include "dp/syn_store.h"
 
 namespace sluice::dp {
@@ -51,6 +52,8 @@ struct WorkerState {
   FlowTable<base::Family::v4> flows_v4;
   FlowTable<base::Family::v6> flows_v6;
   SynStore syns;
+  SynCookies cookies;
+  std::uint32_t handshakes_open = 0;         ///< TCP flows in FlowClass::half_open
   std::vector<ServerCounters> servers;       ///< by server slot
   std::vector<ServerHandshakes> handshakes;  ///< by server slot
   std::vector<std::uint32_t> cursors;        ///< by service slot: position of the scheduler
@@ -80,6 +83,10 @@ struct WorkerState {
   template <base::Family F>
   [[nodiscard]] const FlowTable<F>& flows() const noexcept {
     return const_cast<WorkerState*>(this)->flows<F>();
+  }
+  /// TCP connections that begin: their servers or clients have not answered yet, or they wait for a place.
+  [[nodiscard]] std::uint32_t unfinished_handshakes() const noexcept {
+    return handshakes_open + syns.queued();
   }
 };
 

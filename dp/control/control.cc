@@ -216,8 +216,23 @@ void Control::step_explanations() {
   explain_jobs_.step(*publisher_.current(), any, context);
 }
 
+void Control::tell_of_floods() {
+  const auto active = [](const Worker* w) { return w->state().counters.cookies_active.get() != 0; };
+  const bool flood = std::any_of(workers_.begin(), workers_.end(), active);
+  if (flood == std::exchange(flood_, flood)) return;
+  if (flood) {
+    base::log::warn(
+        "possible SYN flood: more handshakes are unfinished than dataplane.syn_backlog; services with "
+        "syn_cookies \"auto\" answer by SYN cookies");
+  } else {
+    base::log::info(
+        "the SYN flood is over: services with syn_cookies \"auto\" answer by their servers again");
+  }
+}
+
 void Control::on_slow_tick() {
   stop_long_drains();
+  tell_of_floods();
   const bool ports_changed = refresh_kernel_ports();
   // Only when no worker reads older tables can "no flows" be believed of a server that drains.
   const bool settled = publisher_.retired() == 0;

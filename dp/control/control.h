@@ -103,6 +103,8 @@ class Control {
   void end_connections(const std::vector<std::uint16_t>& slots, const std::string& why);
   void stop_long_drains();
   void step_explanations();
+  /// Logs when workers begin to answer by SYN cookies, and when they cease to.
+  void tell_of_floods();
   [[nodiscard]] bool all_run(std::uint64_t serial) const noexcept;
 
   base::EventLoop& loop_;
@@ -122,6 +124,7 @@ class Control {
   std::shared_ptr<const ServiceTables> tables_;
   std::vector<PendingAck> acks_;
   std::optional<base::Error> failure_;
+  bool flood_ = false;  ///< workers answer by SYN cookies
   FlowJobs flow_jobs_;
   ExplainJobs explain_jobs_;
   HardStop hard_stop_;

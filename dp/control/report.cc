@@ -213,6 +213,8 @@ config::WorkerReport worker(const Worker& worker, const ReportBasics& basics) {
           .originated = c.originated.get(),
           .timed_out = c.timed_out.get(),
           .killed = c.killed.get(),
+          .cookies_returned = c.cookies_returned.get(),
+          .cookies_active = c.cookies_active.get() != 0,
           .flows = static_cast<std::uint32_t>(c.flows.get()),
           .flows_max = state.flows_v4.capacity() + state.flows_v6.capacity(),
           .half_open = static_cast<std::uint32_t>(c.half_open.get()),

@@ -249,6 +249,7 @@ class ServiceCompiler::Build {
       to.client_closed_ms = ms(t.server_fin.value_or(open));
       to.server_closed_ms = ms(t.client_fin.value_or(open));
       to.idle_refresh = from.idle_refresh;
+      to.syn_cookies = from.syn_cookies;
       for (const base::IpAddress& local : from.local_addresses) to.local_addresses.push_back(number(local));
       if (!entry.value.draining) to.choices = choices_for(key, entry.value.service);
     }

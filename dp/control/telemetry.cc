@@ -60,6 +60,8 @@ int worker(const DataplaneReport& report, std::string_view which, rte_tel_data* 
   add(data, "originated", w.originated);
   add(data, "timed_out", w.timed_out);
   add(data, "killed", w.killed);
+  add(data, "cookies_returned", w.cookies_returned);
+  add(data, "cookies_active", std::uint64_t{w.cookies_active});
   add(data, "flows", w.flows);
   add(data, "flows_max", w.flows_max);
   add(data, "half_open", w.half_open);

@@ -59,6 +59,7 @@ struct alignas(kCacheLine) Flow {
   static constexpr std::uint8_t kOnlyDataCounts = 16;     ///< for last_seen (config::IdleRefresh::data)
   static constexpr std::uint8_t kKilled = 32;             ///< ends as soon as its RSTs can be sent
   static constexpr std::uint8_t kAttemptFailed = 64;      ///< and was counted: an attempt fails once
+  static constexpr std::uint8_t kSpliced = 128;           ///< began by a SYN cookie (dp/splice.h)
 
   [[nodiscard]] FlowKey<F> client_key() const noexcept { return {client, vip, client_port, vip_port, proto}; }
   [[nodiscard]] FlowKey<F> server_key() const noexcept {
@@ -72,18 +73,25 @@ static_assert(sizeof(Flow<base::Family::v4>) == kCacheLine);
 static_assert(sizeof(Flow<base::Family::v6>) == 2 * kCacheLine);
 static_assert(std::is_trivially_copyable_v<Flow<base::Family::v4>>);
 
+/// Which ends of a spliced flow (dp/splice.h) scale their windows. `client`: the client believes that the
+/// server does, too, by kToldScale; `not_told`: what it knows of the server's windows it has from the server.
+enum class SplicedWindows : std::uint8_t { not_told, neither, client, both };
+inline constexpr std::uint8_t kToldScale = 7;  ///< what nearly all servers have
+
 /// What only the beginning, the end and the timers of a flow touch. Written by its worker only.
 struct FlowDetail {
   std::uint32_t next = kNoFlow, prev = kNoFlow;  ///< in a timer wheel slot, or `next` in the free list
   std::uint16_t wheel_slot = 0;
-  FlowClass wheel = FlowClass::half_open;  ///< which wheel it hangs in
-  std::uint8_t postponed = 0;              ///< how often in a row its end had to wait for a next hop
+  FlowClass wheel : 2 = FlowClass::half_open;  ///< which wheel it hangs in
+  std::uint8_t postponed : 6 = 0;              ///< how often in a row its end had to wait for a next hop
+  SplicedWindows windows = SplicedWindows::not_told;
   base::Tick created;
   std::uint32_t sequence_delta = 0;      ///< added to the client's sequence numbers on the way to the server
   std::array<std::uint32_t, 2> first{};  ///< [direction]: initial sequence number, the client's numbering
   std::uint16_t pool = kNoIndex;         ///< source-port pool that local_port came from
   std::uint16_t syn = kNoIndex;          ///< stored copy, while another server may yet be tried
+  std::uint32_t server_shift = 0;        ///< of spliced flows: added to the server's numbers for the client
 };
-static_assert(sizeof(FlowDetail) == 32 && std::is_trivially_copyable_v<FlowDetail>);
+static_assert(sizeof(FlowDetail) == 36 && std::is_trivially_copyable_v<FlowDetail>);
 
 }  // namespace sluice::dp

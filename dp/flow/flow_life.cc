@@ -10,6 +10,7 @@
 #include "dp/flow/attempt.h"
 #include "dp/flow/tcp_track.h"
 #include "dp/own_reset.h"
+#include "dp/splice.h"
 
 namespace sluice::dp {
 namespace {
@@ -176,7 +177,10 @@ bool expire(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
     if (flow.hop_epoch != epoch) flow.client_hop = kNoAdjacency;
     flows.detail(number).postponed = 0;
     flow.flags = refresh_flag<F>(flow.flags, service);
-    flows.rearm(number, now, ends);
+    const bool again = connects && (flow.flags & Flow<F>::kSpliced) != 0;
+    if (again) send_syn_again<F>(number, snapshot, worker, now);
+    const base::Tick next = now + kSynAgainMs;
+    flows.rearm(number, now, again && !reached(next, ends) ? next : ends);
     return true;
   }
   if (connects && !killed && has_attempts_left(flows.detail(number), worker)) {
@@ -284,12 +288,14 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   if (flow.proto == IpProto::tcp) {
     if (lease->reused) sequence_delta = avoid_time_wait(packet, flow, lease->server_read);
     start_tcp(flow, packet.bytes.subspan(packet.meta.l4_offset), packet.meta.l4_length);
+    if (packet.meta.spliced) begin_splice(flow, packet);
     first = at<base::TcpHdr>(packet.bytes, packet.meta.l4_offset)->seq.host();
   } else {
     flow.state = FlowState::udp_opening;
   }
-  const std::uint32_t number =
-      worker.flows<F>().insert(flow, now, now + idle_timeout_ms(flow.state, service));
+  std::uint32_t due_ms = idle_timeout_ms(flow.state, service);
+  if (packet.meta.spliced) due_ms = std::min(due_ms, kSynAgainMs);
+  const std::uint32_t number = worker.flows<F>().insert(flow, now, now + due_ms);
   if (number == kNoFlow) {
     tables.pools[std::size_t{pool} * worker.workers + worker.id]->give_back(flow.local_port);
     return packet.drop(DropReason::flow_table_full);
@@ -300,7 +306,11 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   detail.first[index(Direction::to_server)] = first;
   worker.servers[flow.server_slot].connections_new.add(1);
   place.keep();
-  if (flow.proto == IpProto::tcp) keep_syn(packet, service, detail.syn, worker);
+  if (packet.meta.spliced) begin_splice(detail, packet);
+  if (flow.proto == IpProto::tcp) {
+    ++worker.handshakes_open;
+    keep_syn(packet, service, detail.syn, worker);
+  }
   packet.meta.flow = number;
 }
 
@@ -320,6 +330,7 @@ void end_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worke
                               flow.end[index(Direction::to_server)] + detail.sequence_delta);
   }
   forget_syn(detail.syn, worker);
+  if (is_handshake(flow)) --worker.handshakes_open;
   if (class_of(flow.state) != FlowClass::closed) count_closed(flow, worker);
   worker.servers[flow.server_slot].connections_ended.add(1);
   flows.erase(number);

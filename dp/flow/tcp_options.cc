@@ -1,6 +1,7 @@
 #include "dp/flow/tcp_options.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 namespace sluice::dp {
 namespace {
@@ -12,6 +13,7 @@ enum class Kind : std::uint8_t {
   nop = 1,
   mss = 2,
   window_scale = 3,
+  sack_permitted = 4,
   sack = 5,
   timestamps = 8,
   md5 = 19,
@@ -61,6 +63,32 @@ std::optional<std::uint8_t> window_scale(std::span<const std::byte> segment) noe
   return shift;
 }
 
+SynOptions syn_options(std::span<const std::byte> segment, std::uint16_t default_mss) noexcept {
+  SynOptions options{.mss = default_mss, .window_scale = window_scale(segment), .sack = false};
+  each_option(segment, [&](Kind kind, std::size_t offset, std::size_t length) {
+    if (kind == Kind::mss && length == 4) {
+      options.mss = static_cast<std::uint16_t>(static_cast<unsigned>(segment[offset + 2]) << 8U |
+                                               static_cast<unsigned>(segment[offset + 3]));
+    }
+    if (kind == Kind::sack_permitted && length == 2) options.sack = true;
+    return true;
+  });
+  return options;
+}
+
+SynOptionBytes encode(const SynOptions& options) noexcept {
+  SynOptionBytes out;
+  const auto put_bytes = [&out](std::initializer_list<unsigned> values) {
+    for (const unsigned value : values) out.bytes[out.size++] = static_cast<std::byte>(value);
+  };
+  const auto kind = [](Kind k) { return static_cast<unsigned>(k); };
+  const unsigned mss = options.mss;
+  put_bytes({kind(Kind::mss), 4, mss >> 8U, mss & 0xffU});
+  if (options.window_scale) put_bytes({kind(Kind::nop), kind(Kind::window_scale), 3, *options.window_scale});
+  if (options.sack) put_bytes({kind(Kind::nop), kind(Kind::nop), kind(Kind::sack_permitted), 2});
+  return out;
+}
+
 bool is_signed(std::span<const std::byte> segment) noexcept {
   bool found = false;
   each_option(segment, [&](Kind kind, std::size_t, std::size_t) {
@@ -89,6 +117,13 @@ base::ChecksumDelta strip_timestamps(std::span<std::byte> segment) noexcept {
     for (std::size_t i = 0; i < length; ++i) put(segment, offset + i, std::byte{1}, delta);
     return false;
   });
+  return delta;
+}
+
+base::ChecksumDelta strip_options(std::span<std::byte> segment) noexcept {
+  base::ChecksumDelta delta;
+  const std::size_t end = at<base::TcpHdr>(segment, 0)->header_length();
+  for (std::size_t i = sizeof(base::TcpHdr); i < end; ++i) put(segment, i, std::byte{1}, delta);
   return delta;
 }
 

@@ -62,6 +62,14 @@ void note_sent(Flow<F>& flow, Direction d, std::uint32_t end) noexcept {
   if (end - last <= room) last = end;
 }
 
+/// A sequence number in the client's numbering.
+template <Family F>
+std::uint32_t sent_in_clients_numbers(const Flow<F>& flow, const FlowDetail& detail, Direction d,
+                                      std::uint32_t seq) noexcept {
+  const bool spliced = (flow.flags & Flow<F>::kSpliced) != 0;
+  return spliced && d == Direction::to_client ? seq + detail.server_shift : seq;
+}
+
 /// An acknowledgement in the client's numbering.
 template <Family F>
 std::uint32_t in_clients_numbers(const Flow<F>& flow, const FlowDetail& detail, Direction d,
@@ -118,7 +126,7 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
                std::size_t length) noexcept {
   const auto* tcp = at<base::TcpHdr>(segment, 0);
   const Direction other = reverse(d);
-  const std::uint32_t seq = tcp->seq.host();
+  const std::uint32_t seq = sent_in_clients_numbers(flow, detail, d, tcp->seq.host());
   const std::uint32_t ack = in_clients_numbers(flow, detail, d, tcp->ack.host());
   const TcpEvent event = event_of(tcp->flags);
   const FlowState before = flow.state;
@@ -141,6 +149,7 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
     flow.end[index(d)] = segment_end;
     set_window_scale(flow, d, segment);
     if (reopens) {
+      detail.windows = SplicedWindows::not_told;
       flow.end[index(other)] = ack;
       flow.flags &= static_cast<std::uint8_t>(~(Flow<F>::kClientAcked | Flow<F>::kServerClosedFirst));
     }
@@ -177,7 +186,7 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
 template <Family F>
 bool track_later(Flow<F>& flow, const FlowDetail& detail, Direction d, const FragmentTag& tag,
                  std::uint32_t length) noexcept {
-  const std::uint32_t end = tag.origin + length;
+  const std::uint32_t end = sent_in_clients_numbers(flow, detail, d, tag.origin) + length;
   const std::uint32_t ack = in_clients_numbers(flow, detail, d, tag.ack);
   const bool first = d == Direction::to_server && (flow.flags & Flow<F>::kClientAcked) == 0;
   const bool moves = seq_before(flow.acked[index(reverse(d))], end);
@@ -186,17 +195,18 @@ bool track_later(Flow<F>& flow, const FlowDetail& detail, Direction d, const Fra
 }
 
 template <Family F>
-bool moves_data(const Flow<F>& flow, Direction d, std::span<const std::byte> segment,
-                std::size_t length) noexcept {
+bool moves_data(const Flow<F>& flow, const FlowDetail& detail, Direction d,
+                std::span<const std::byte> segment, std::size_t length) noexcept {
   const auto* tcp = at<base::TcpHdr>(segment, 0);
   if (tcp->flags.syn() || tcp->flags.fin()) return true;
   const auto payload = static_cast<std::uint32_t>(length - tcp->header_length());
-  return payload != 0 && seq_before(flow.acked[index(reverse(d))], tcp->seq.host() + payload);
+  return payload != 0 && seq_before(flow.acked[index(reverse(d))],
+                                    sent_in_clients_numbers(flow, detail, d, tcp->seq.host()) + payload);
 }
 
-template bool moves_data(const Flow<Family::v4>&, Direction, std::span<const std::byte>,
+template bool moves_data(const Flow<Family::v4>&, const FlowDetail&, Direction, std::span<const std::byte>,
                          std::size_t) noexcept;
-template bool moves_data(const Flow<Family::v6>&, Direction, std::span<const std::byte>,
+template bool moves_data(const Flow<Family::v6>&, const FlowDetail&, Direction, std::span<const std::byte>,
                          std::size_t) noexcept;
 template bool track_later(Flow<Family::v4>&, const FlowDetail&, Direction, const FragmentTag&,
                           std::uint32_t) noexcept;

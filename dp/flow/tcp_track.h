@@ -25,8 +25,8 @@ bool track_later(Flow<F>& flow, const FlowDetail& detail, Direction direction, c
 /// Whether a segment, given as to track_tcp(), is more than a sign of life: opens, closes, or carries data
 /// that the receiver has not acknowledged yet. A keepalive with its one old byte does not (RFC 9293 §3.8.4).
 template <base::Family F>
-[[nodiscard]] bool moves_data(const Flow<F>& flow, Direction direction, std::span<const std::byte> segment,
-                              std::size_t length) noexcept;
+[[nodiscard]] bool moves_data(const Flow<F>& flow, const FlowDetail& detail, Direction direction,
+                              std::span<const std::byte> segment, std::size_t length) noexcept;
 
 /// Begins to follow a flow at the client's SYN.
 template <base::Family F>

@@ -11,6 +11,7 @@
 #include "dp/icmp_error.h"
 #include "dp/own_reset.h"
 #include "dp/rewrite.h"
+#include "dp/splice.h"
 
 namespace sluice::dp {
 namespace {
@@ -71,7 +72,14 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
   }
   if (!to_client && absorb<F>(packet, key, worker)) return;
   if (meta.tcp_flags.rst()) return packet.drop(DropReason::stray_reset);
-  if (begins) return start_flow<F>(packet, key, snapshot, worker, now);
+  if (begins) {
+    const Service& service = snapshot.services->services[meta.service];
+    return wants_cookie(packet, service, worker, now) ? answer_with_cookie<F>(packet, key, worker, now)
+                                                      : start_flow<F>(packet, key, snapshot, worker, now);
+  }
+  if (!to_client && has_hop_left<F>(packet) && unpack_cookie<F>(packet, key, worker, now)) {
+    return start_flow<F>(packet, key, snapshot, worker, now);
+  }
   answer_with_reset(packet, DropReason::reset_sent, worker, now);
 }
 
@@ -115,7 +123,7 @@ void mind_error(Packet& packet, std::uint32_t number, const Snapshot& snapshot, 
 /// Whether a packet makes its flow last though it may leave the state as it is; what changes that does
 /// anyway.
 template <Family F>
-bool refreshes(const Packet& packet, const Flow<F>& flow) noexcept {
+bool refreshes(const Packet& packet, const Flow<F>& flow, const FlowDetail& detail) noexcept {
   const Meta& meta = packet.meta;
   if (flow.proto == IpProto::udp) return true;
   // A RST that is believed changes the state; others make nothing last (RFC 7857 §7.1).
@@ -123,7 +131,7 @@ bool refreshes(const Packet& packet, const Flow<F>& flow) noexcept {
   // Nor does a client who has not shown yet that it reads what the server answers.
   if (meta.direction == Direction::to_server && class_of(flow.state) == FlowClass::half_open) return false;
   return (flow.flags & Flow<F>::kOnlyDataCounts) == 0 ||
-         moves_data(flow, meta.direction, packet.bytes.subspan(meta.l4_offset), meta.l4_length);
+         moves_data(flow, detail, meta.direction, packet.bytes.subspan(meta.l4_offset), meta.l4_length);
 }
 
 /// A fragment other than the first, of a known flow: carries data, and changes nothing else.
@@ -153,11 +161,19 @@ bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, Work
     return flow.state != before;
   }
   const FlowState before = flow.state;
+  const bool spliced = (flow.flags & Flow<F>::kSpliced) != 0;
+  const SpliceStep splice =
+      spliced ? mind_splice<F>(packet, number, snapshot, worker, now) : SpliceStep::none;
+  if (splice == SpliceStep::taken) return false;
+  const bool was_handshake = is_handshake(flow);
   const bool changed = track_tcp(flow, worker.flows<F>().detail(number), d,
                                  packet.bytes.subspan(packet.meta.l4_offset), packet.meta.l4_length);
+  if (splice == SpliceStep::joins) join<F>(packet, number, snapshot, worker);
+  if (was_handshake != is_handshake(flow)) worker.handshakes_open += was_handshake ? -1U : 1U;
   if (!changed) {
     // The copy is to be what the client sent last: with its numbers and timestamps as they are now.
-    if (before == FlowState::syn_sent && d == Direction::to_server && is_first_syn(packet.meta.tcp_flags)) {
+    if (before == FlowState::syn_sent && d == Direction::to_server && is_first_syn(packet.meta.tcp_flags) &&
+        !spliced) {
       const std::uint16_t syn = worker.flows<F>().detail(number).syn;
       if (syn != kNoIndex && flaw_of_syn<F>(packet) == DropReason::none)
         (void)worker.syns.replace(syn, packet);
@@ -211,7 +227,7 @@ void track(Packet& packet, const Snapshot& snapshot, WorkerState& worker, base::
     Flow<F>& flow = flows.flow(found.flow);
     if (meta.fragment == FragmentKind::later) [[unlikely]]
       return follow_later<F>(packet, found.flow, worker, now);
-    if (refreshes(packet, flow)) flow.last_seen = now;
+    if (refreshes(packet, flow, flows.detail(found.flow))) flow.last_seen = now;
     if (follow<F>(packet, found.flow, snapshot, worker, now)) {
       flow.last_seen = now;
       // Who is to end, and only waits for a next hop, does not live longer for what it does meanwhile.

@@ -117,6 +117,7 @@ TEST(AdmissionThreads, LimitHoldsAndEverybodyIsServed) {
   options.limits.flows_per_worker = 50'000;
   Balancer b(options);
   auto service = web<F>(3);
+  service.syn_cookies = config::SynCookies::off;  // thousands wait on purpose
   service.source_ports = {1'024, 65'535};
   for (auto& server : service.servers) server.maxconn = kMaxconn;
   b.configure({service});

@@ -527,6 +527,7 @@ TYPED_TEST(Queue, ManyThatWaitForALeavingServerMoveAtOnce) {
   Balancer::Options options;
   options.limits.half_open_per_worker = 20'000;
   options.limits.flows_per_worker = 30'000;
+  options.limits.syn_backlog = 20'000;
   Balancer b(options);
   auto service = limited<F>(2, 1);
   service.balance = config::Balance::source;

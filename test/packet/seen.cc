@@ -42,6 +42,7 @@ void see_ip(View packet, bool is_v6, bool is_quote, Seen& seen) {
       seen.seq = l4.u32(4);
       seen.ack = l4.u32(8);
       seen.flags = {static_cast<std::uint8_t>(l4.u8(13))};
+      seen.window = static_cast<std::uint16_t>(l4.u16(14));
       seen.checksum = static_cast<std::uint16_t>(l4.u16(16));
       seen.options = copy(l4.first(header).from(20));
       seen.payload = copy(l4.from(header));

@@ -25,6 +25,7 @@ struct Seen {
   std::uint16_t sport = 0, dport = 0;
   Flags flags;
   std::uint32_t seq = 0, ack = 0;
+  std::uint16_t window = 0;
   std::uint16_t checksum = 0;  ///< of L4
   Bytes options;               ///< of TCP
   std::uint8_t icmp_type = 0, icmp_code = 0;

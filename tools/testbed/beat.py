@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """A client for use at a node of a lab: opens connection after connection at a steady pace, and accounts for each.
 
-  beat.py HOST PORT PERIOD    a TCP connection every PERIOD seconds, whatever becomes of the others,
+  beat.py HOST PORT PERIOD [echo]
+                              a TCP connection every PERIOD seconds, whatever becomes of the others (with "echo": and a
+                              byte on it that the server sends back),
                               until one has come about that began after the end of standard input; prints "begun" once
                               the first has, and in the end a line each: START END OUTCOME (Unix times; "ok" or
                               "connect-ERROR")
@@ -18,7 +20,15 @@ import time
 PATIENCE = 8  # seconds; tells a hang from slowness
 
 
-def beat(host, port, period):
+def unanswered(s):
+    """Why no byte has come back; 0: it has."""
+    try:
+        return 0 if s.recv(1) else errno.ENODATA
+    except OSError as error:
+        return error.errno
+
+
+def beat(host, port, period, answer=""):
     """Attempts overlap: each has PATIENCE of its own. The kernel repeats a lost SYN, so one may succeed late."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     selector, lines, due, last = selectors.DefaultSelector(), [], time.monotonic(), float("inf")
@@ -54,6 +64,12 @@ def beat(host, port, period):
                 last = time.monotonic()
             else:
                 error = key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if answer and not error and key.events == selectors.EVENT_WRITE:
+                    key.fileobj.send(b"x")
+                    selector.modify(key.fileobj, selectors.EVENT_READ)
+                    continue
+                if answer and not error:
+                    error = unanswered(key.fileobj)
                 finish(key.fileobj, errno.errorcode[error] if error else "")
         while attempts and (first := next(iter(attempts)), attempts[first][1] + PATIENCE < time.monotonic())[1]:
             finish(first, "timeout")

@@ -19,10 +19,12 @@ class Beat:
 
 
 class Beats:
-    """A client (beat.py) that opens a connection every 10 ms while the `with` block runs."""
+    """A client (beat.py) that opens a connection every `period` seconds while the `with` block runs. `echo`: its port is an
+    echo server's, and a connection counts once a byte has come back."""
 
-    def __init__(self, lab, address, port=80, period=0.01):
-        self.lab, self.command, self.beats = lab, ("/usr/bin/python3", CLIENT, address, port, period), []
+    def __init__(self, lab, address, port=80, period=0.01, *, echo=False):
+        self.lab, self.beats = lab, []
+        self.command = ("/usr/bin/python3", CLIENT, address, port, period, *(["echo"] if echo else []))
 
     def __enter__(self):
         self.process = self.lab.start("client", *self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -51,6 +51,9 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"IdleRefresh",
             one_service(R"(,"idle_refresh":"all")"),
             {R"(f:2:71: service "web": idle_refresh: "all" is not known; allowed: "any", "data")"}},
+        Row{"SynCookies",
+            one_service(R"(,"syn_cookies":true)"),
+            {R"(f:2:70: service "web": syn_cookies: true is not known; allowed: "off", "auto", "always")"}},
         Row{"NoServer",
             one_service(R"(,"no_server":"fail-open")"),
             {R"(f:2:68: service "web": no_server: "fail-open" is not known; allowed: "reset", "drop", "fail_open" (did you mean "fail_open"?))"}},
@@ -187,6 +190,7 @@ TEST(Settings, DefaultsAreTheModels) {
   const Service& service = config.services.at(0);
   EXPECT_EQ(service.timeouts, Timeouts{});
   EXPECT_EQ(service.idle_refresh, IdleRefresh::any);
+  EXPECT_EQ(service.syn_cookies, SynCookies::automatic);
   EXPECT_EQ(service.no_server, NoServer::reset);
   EXPECT_EQ(service.maxconn, 0U);
   EXPECT_EQ(service.retries, 3);
@@ -205,7 +209,7 @@ TEST(Settings, OfTheInstanceAreRead) {
 }
 
 constexpr const char* kServiceSettings =
-    R"("idle_refresh":"data","no_server":"fail_open","retries":0,"redispatch":false,"mss":1360,"allbackups":true,)"
+    R"("idle_refresh":"data","syn_cookies":"always","no_server":"fail_open","retries":0,"redispatch":false,"mss":1360,"allbackups":true,)"
     R"("timeouts":{"connect":"1s","queue":"2s","client":"3s","server":"4s","tunnel":"5s","client_fin":"6s",)"
     R"("server_fin":"7s","udp":"8s"})";
 constexpr const char* kServerSettings =
@@ -216,6 +220,7 @@ constexpr const char* kServerSettings =
 
 void expect_service_settings(const Service& service) {
   EXPECT_EQ(service.idle_refresh, IdleRefresh::data);
+  EXPECT_EQ(service.syn_cookies, SynCookies::always);
   EXPECT_EQ(service.no_server, NoServer::fail_open);
   EXPECT_EQ(service.retries, 0);
   EXPECT_FALSE(service.redispatch);

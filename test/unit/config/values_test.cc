@@ -296,6 +296,7 @@ TEST(Names, ReadBack) {
   expect_names_read_back<CheckType>();
   expect_names_read_back<Expect::Match>();
   expect_names_read_back<IdleRefresh>();
+  expect_names_read_back<SynCookies>();
   expect_names_read_back<NoServer>();
   expect_names_read_back<Observe>();
   expect_names_read_back<OnError>();

@@ -33,6 +33,7 @@ ForwardingState example_state() {
   web.timeouts.client_fin = Milliseconds(3);
   web.timeouts.server_fin = Milliseconds(4);
   web.idle_refresh = IdleRefresh::data;
+  web.syn_cookies = SynCookies::off;
   web.no_server = NoServer::drop;
   web.maxconn = 1'000'000'000;
   web.retries = 0;

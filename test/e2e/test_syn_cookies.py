@@ -1,0 +1,84 @@
+"""Connections that begin by a SYN cookie are connections like any other to real clients and servers.
+
+    client -- sluice (syn_cookies "always") -- s1, s2, s3
+"""
+
+import subprocess
+
+import pytest
+
+from capture import Capture
+from conftest import Storm, wait_for
+from oracle import Screen
+from test_bytes import all_good, sha256_of
+from testbed.lab import http
+from testbed.load import run_wrk
+
+ALWAYS = {"syn_cookies": "always"}
+
+
+def returned(site):
+    return sum(worker["cookies_returned"] for worker in site.sluice.show("workers"))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_requests_reach_every_server(site, workers):
+    site.serve().balance(*site.both_families(**ALWAYS), workers=workers)
+    for family in (4, 6):
+        assert set(site.get(family)) == {"web1", "web2", "web3"}
+    assert returned(site) == 60
+    assert site.sluice.drops()["syn_cookie_sent"] >= 60
+    load = run_wrk(site.lab, f"http://{site.lab.vip4}/", seconds=2, connections=16, close=True)
+    assert load.requests > 0 and load.failed == 0, load
+
+
+def test_100_mb_each_way_with_good_checksums(site, family, big_file, tmp_path):
+    """Numbers of both ends, windows and SACK are translated; nothing of it may show."""
+    path, digest = big_file
+    site.serve()
+    site.listen("s1", "sink", 9000)
+    (site.servers["web1"].files / "big").symlink_to(path)
+    site.balance(site.service("web", family=family, numbers=[1], **ALWAYS),
+                 site.service("sink", family=family, port=9000, numbers=[1], **ALWAYS))
+    vip, copy = site.lab.vip(family), tmp_path / "copy"
+    with Capture(site.lab, "client", tmp_path) as client, Capture(site.lab, "s1", tmp_path) as server:
+        site.lab.run("client", "curl", "-sS", "--fail", "--globoff", "-o", copy, f"http://{http(vip)}/files/big")
+        assert sha256_of(copy) == digest
+        copy.unlink()
+        assert site.talk("client", "upload", vip, 9000, path) == digest
+    for capture in (client, server):
+        assert all_good(capture)["tcp", "good"] > 100_000
+        capture.forget()
+    assert returned(site) == 2
+
+
+def test_server_that_speaks_first(make_site):
+    """The client has nothing to say, so that it acknowledges the server's SYN-ACK never: sluice does."""
+    site = make_site(servers=1)
+    site.listen("s1", "witness", 7)
+    site.balance(site.service("hello", port=7, **ALWAYS))
+    client = site.peer("client", "endure", site.lab.vip4, 7, stdout=subprocess.PIPE, text=True)
+    assert client.stdout.readline() == "open\n"
+    wait_for(lambda: "open" in site.lab.read("peer-s1-witness-7.log"), "the server's connection")
+    client.terminate()
+    client.wait(timeout=20)
+
+
+def test_lost_syn_to_the_server_is_repeated(make_site):
+    site = make_site(servers=1).serve()
+    site.balance(site.service(**ALWAYS))
+    screen = Screen(site.lab, "s1")
+    screen.set("silent")
+    with Storm(site, site.lab.vip4, threads=1) as storm:
+        wait_for(lambda: returned(site) == 1, "the client's ACK")
+        screen.set("accept")
+        wait_for(lambda: site.sluice.show("servers")[0]["connections"]["total"] >= 1, "a connection")
+    assert storm.requests[0].outcome == "ok", storm.requests[0]
+
+
+def test_refusal_reaches_the_client(make_site):
+    """It believes to be connected: what ends that must have the number that it expects."""
+    site = make_site(servers=1)
+    site.balance(site.service(retries=0, **ALWAYS))
+    done = site.lab.run("client", "curl", "-sS", "--max-time", 10, f"http://{site.lab.vip4}/", check=False)
+    assert done.returncode == 56 and "reset by peer" in done.stderr, done
