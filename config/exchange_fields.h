@@ -344,6 +344,7 @@ void fields(auto& v, Like<ExplainedStart> auto& start) {
   v.optional("source", start.source);
   v.optional("reuses_port", start.reuses_port);
   v.optional("evicts", start.evicts);
+  v.optional("by_cookie", start.by_cookie);
   v.optional("queue_ms", start.queue_ms);
   v.optional("waiting", start.waiting);
   v.optional("towards_server", start.towards_server);

@@ -121,6 +121,7 @@ struct ExplainedStart {
   std::optional<base::Endpoint> source;  ///< of the connection to the server
   bool reuses_port = false;  ///< the server may hold the source in TIME_WAIT: it is numbered beyond it
   bool evicts = false;       ///< another, half-open or closed, must end for it first
+  bool by_cookie = false;    ///< a SYN cookie answers it: all of this once the client has come back
   std::uint32_t queue_ms = 0, waiting = 0;  ///< hold: how long it may wait, how many wait there already
   HopReport towards_server;                 ///< with `server`, unless it waits
 };

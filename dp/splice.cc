@@ -8,6 +8,7 @@
 #include "dp/answer.h"
 #include "dp/first_syn.h"
 #include "dp/ip_header.h"
+#include "dp/mss_limit.h"
 #include "dp/own_segment.h"
 #include "dp/pipeline.h"
 
@@ -18,9 +19,6 @@ using base::at;
 using base::Family;
 using base::IpProto;
 
-/// What the client is told in the place of the server, of whom nothing is known yet.
-template <Family F>
-constexpr std::uint16_t kToldMss = F == Family::v4 ? 1'460 : 1'440;  // of an MTU of 1500
 /// Of a SYN without the option (RFC 9293 §3.7.1).
 template <Family F>
 constexpr std::uint16_t kDefaultMss = F == Family::v4 ? 536 : 1'220;
@@ -52,10 +50,13 @@ bool wants_cookie(const Packet& packet, const Service& service, WorkerState& wor
 }
 
 template <Family F>
-void answer_with_cookie(Packet& packet, const FlowKey<F>& key, WorkerState& worker, base::Tick now) noexcept {
+void answer_with_cookie(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot, WorkerState& worker,
+                        base::Tick now) noexcept {
+  const Service& service = snapshot.services->services[packet.meta.service];
   const SynOptions theirs = syn_options(packet.bytes.subspan(packet.meta.l4_offset), kDefaultMss<F>);
   const std::uint32_t cookie = worker.cookies.make(key, tcp_of(packet).seq.host(), theirs, now);
-  SynOptions ours{.mss = kToldMss<F>, .window_scale = std::nullopt, .sack = theirs.sack};
+  SynOptions ours{
+      .mss = mss_of_any_server<F>(service, snapshot), .window_scale = std::nullopt, .sack = theirs.sack};
   if (theirs.window_scale) ours.window_scale = kToldScale;
   const base::TcpHdr syn = tcp_of(packet);
   const auto* ip = at<IpHdr<F>>(std::span<const std::byte>(packet.bytes), packet.meta.l3_offset);
@@ -212,8 +213,10 @@ void send_syn_again(std::uint32_t number, const Snapshot& snapshot, WorkerState&
   frame.port = snapshot.next_hops->adjacency(packet.meta.next_hop).port;
 }
 
-template void answer_with_cookie(Packet&, const FlowKey<Family::v4>&, WorkerState&, base::Tick) noexcept;
-template void answer_with_cookie(Packet&, const FlowKey<Family::v6>&, WorkerState&, base::Tick) noexcept;
+template void answer_with_cookie(Packet&, const FlowKey<Family::v4>&, const Snapshot&, WorkerState&,
+                                 base::Tick) noexcept;
+template void answer_with_cookie(Packet&, const FlowKey<Family::v6>&, const Snapshot&, WorkerState&,
+                                 base::Tick) noexcept;
 template bool unpack_cookie(Packet&, const FlowKey<Family::v4>&, WorkerState&, base::Tick) noexcept;
 template bool unpack_cookie(Packet&, const FlowKey<Family::v6>&, WorkerState&, base::Tick) noexcept;
 template void begin_splice(Flow<Family::v4>&, const Packet&) noexcept;

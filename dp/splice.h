@@ -41,7 +41,8 @@ inline constexpr std::uint32_t kSynAgainMs = 1'000;
                                 base::Tick now) noexcept;
 /// Answers a first SYN by a cookie; the packet is turned round, or dropped. Pre: wants_cookie().
 template <base::Family F>
-void answer_with_cookie(Packet& packet, const FlowKey<F>& key, WorkerState& worker, base::Tick now) noexcept;
+void answer_with_cookie(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot, WorkerState& worker,
+                        base::Tick now) noexcept;
 
 /// Makes the client's SYN anew of the ACK that brings a cookie back: `packet` is then that SYN, for
 /// start_flow(). False, and nothing done: it brings none. Pre: a TCP segment of a client without a flow.

@@ -35,6 +35,11 @@ class SynCookies {
   /// server or for a client.
   [[nodiscard]] bool wanted(config::SynCookies mode, std::uint32_t unfinished, base::Tick now) noexcept;
 
+  /// The same, as it was found last.
+  [[nodiscard]] bool active(config::SynCookies mode) const noexcept {
+    return mode == config::SynCookies::always || (mode == config::SynCookies::automatic && on_);
+  }
+
   /// The sequence number of the SYN-ACK for a client's SYN.
   template <base::Family F>
   [[nodiscard]] std::uint32_t make(const FlowKey<F>& key, std::uint32_t isn, const SynOptions& options,

@@ -113,6 +113,8 @@ StartFound start_found(const FlowKey<F>& key, std::uint64_t hash, std::uint16_t 
   }
   const Service& service = tables.services[service_slot];
   start.chooses = true;
+  start.by_cookie = key.proto == IpProto::tcp && service.choices != nullptr &&
+                    !service.choices->order.empty() && worker.cookies.active(service.syn_cookies);
   start.trace.passed = found.passed;
   note_load(start, service_slot, tables, *worker.load, found);
   const Wish wish{.may_wait = key.proto == IpProto::tcp};

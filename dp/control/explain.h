@@ -51,7 +51,8 @@ struct HeldFound {
 struct StartFound {
   Verdict verdict = Verdict::forward;
   DropReason reason = DropReason::none;
-  bool chooses = false;  ///< it gets as far as the choice of a server: what follows holds
+  bool by_cookie = false;  ///< the SYN is answered by a cookie: what follows comes once that is back
+  bool chooses = false;    ///< it gets as far as the choice of a server: what follows holds
   Choice choice;
   ChoiceTrace trace;
   std::uint32_t instance_connections = 0, service_connections = 0;

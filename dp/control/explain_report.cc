@@ -180,6 +180,7 @@ config::ExplainedStart start_report(const StartFound& start, const Findings& fou
   told.fate = fate_of(start.verdict);
   told.reason = reason_text(start.reason);
   if (!start.chooses) return told;
+  told.by_cookie = start.by_cookie;
   const Service& service = context.tables.services[found.service];
   tell_obstacle(told, service, start, context);
   const bool looked =

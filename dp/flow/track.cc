@@ -74,8 +74,9 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
   if (meta.tcp_flags.rst()) return packet.drop(DropReason::stray_reset);
   if (begins) {
     const Service& service = snapshot.services->services[meta.service];
-    return wants_cookie(packet, service, worker, now) ? answer_with_cookie<F>(packet, key, worker, now)
-                                                      : start_flow<F>(packet, key, snapshot, worker, now);
+    return wants_cookie(packet, service, worker, now)
+               ? answer_with_cookie<F>(packet, key, snapshot, worker, now)
+               : start_flow<F>(packet, key, snapshot, worker, now);
   }
   if (!to_client && has_hop_left<F>(packet) && unpack_cookie<F>(packet, key, worker, now)) {
     return start_flow<F>(packet, key, snapshot, worker, now);

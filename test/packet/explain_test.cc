@@ -101,6 +101,27 @@ const config::ExplainedServer& server_named(const Explanation& told, const std::
   return told.start->servers.front();
 }
 
+TYPED_TEST(Explain, SynThatACookieAnswers) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = web<F>();
+  service.syn_cookies = config::SynCookies::always;
+  b.configure({service});
+  const config::FiveTuple tuple = client_tuple<F>(0);
+  const Explanation told = ask(b, tuple);
+  ASSERT_TRUE(told.start);
+  EXPECT_TRUE(told.start->by_cookie);
+  const Outcome answer = b.send(first_packet<F>(tuple));
+  ASSERT_TRUE(answer.reflected());
+  PacketBuilder ack = from_client<F>(tuple.source.address.as<F>(), tuple.destination.address.as<F>());
+  ack.tcp(tuple.source.port, tuple.destination.port, ACK).seq(1'001).ack(answer.seen().seq + 1);
+  const Outcome syn = b.send(ack);
+  ASSERT_TRUE(syn.forwarded()) << syn;
+  EXPECT_EQ(told.start->server, "s" + std::to_string(number_of_server<F>(syn.seen().dst)));
+  EXPECT_EQ(told.start->source, syn.seen().from());
+  EXPECT_FALSE(ask(b, client_tuple<F>(0)).start) << "it has a flow now";
+}
+
 struct Way {
   config::Balance balance;
   config::HashKey key;

@@ -108,18 +108,9 @@ TYPED_TEST(Cookies, SynIsAnsweredAndNothingIsKept) {
   EXPECT_EQ(answer.to(), (base::Endpoint{h.address, kClientPort}));
   EXPECT_EQ(answer.dst_mac, Balancer::kGatewayMac);
   // In the order: MSS; NOP, window scale; NOP, NOP, SACK permitted. No timestamps.
-  const Bytes want = {std::byte{2},
-                      std::byte{4},
-                      std::byte{F == Family::v4 ? 0x05 : 0x05},
-                      std::byte{F == Family::v4 ? 0xb4 : 0xa0},
-                      std::byte{1},
-                      std::byte{3},
-                      std::byte{3},
-                      std::byte{7},
-                      std::byte{1},
-                      std::byte{1},
-                      std::byte{4},
-                      std::byte{2}};
+  const Bytes want = {std::byte{2}, std::byte{4}, std::byte{0x05}, std::byte{F == Family::v4 ? 0xb4 : 0xa0},
+                      std::byte{1}, std::byte{3}, std::byte{3},    std::byte{7},
+                      std::byte{1}, std::byte{1}, std::byte{4},    std::byte{2}};
   EXPECT_EQ(answer.options, want);
   EXPECT_EQ(b.flows(), 0U);
   EXPECT_EQ(b.leased_ports(), 0U);
@@ -127,6 +118,24 @@ TYPED_TEST(Cookies, SynIsAnsweredAndNothingIsKept) {
   // Without options in the SYN there are none that depend on it; the answer is longer than the SYN.
   const Seen plain = h.knock(h.from_the_client(SYN).seq(kIsn));
   EXPECT_EQ(plain.options.size(), 4U) << "MSS";
+}
+
+TYPED_TEST(Cookies, MssIsWhatEveryServerCanTakeIn) {
+  constexpr Family F = TypeParam::kFamily;
+  constexpr std::uint16_t kHeaders = F == Family::v4 ? 40 : 60;
+  Balancer b;
+  auto service = cookied<F>();
+  b.configure({service});
+  b.set_mtu(Balancer::kFirstServer + 1, 1'400);
+  const auto told = [&] {
+    Halves<F> h(b);
+    const Seen answer = h.knock(h.syn());
+    return static_cast<unsigned>(answer.options.at(2)) << 8U | static_cast<unsigned>(answer.options.at(3));
+  };
+  EXPECT_EQ(told(), 1'400U - kHeaders);
+  service.mss = 1'234;
+  b.configure({service});
+  EXPECT_EQ(told(), 1'234U);
 }
 
 TYPED_TEST(Cookies, AckThatBringsOneBackBeginsTheConnection) {

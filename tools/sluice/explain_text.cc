@@ -157,8 +157,9 @@ void add_start(Lines& lines, const config::Explanation& explanation) {
   if (start.schedule) lines.add("schedule", schedule_text(*start.schedule));
   for (const config::ExplainedServer& server : start.servers) lines.add("server", server_text(server));
   if (start.obstacle != Obstacle::none) lines.add("obstacle", obstacle_text(start));
-  lines.add(explanation.tuple.protocol == config::Protocol::tcp ? "a first SYN" : "a datagram",
-            start_text(start));
+  const bool tcp = explanation.tuple.protocol == config::Protocol::tcp;
+  if (start.by_cookie) lines.add("a first SYN", "is answered by a SYN cookie");
+  lines.add(start.by_cookie ? "the ACK after it" : tcp ? "a first SYN" : "a datagram", start_text(start));
   if (start.evicts && start.source)
     lines.add("", "a half-open connection, or one that is over, is forgotten for it");
   if (start.reuses_port) lines.add("", "numbered anew: the server may hold that source port in TIME_WAIT");

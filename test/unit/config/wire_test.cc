@@ -260,7 +260,7 @@ TEST(Wire, ExplanationsComeOutAsTheyWentIn) {
   start.servers = {server};
   start.server = "s1";
   start.source = at("192.0.2.10:20000");
-  start.reuses_port = start.evicts = true;
+  start.reuses_port = start.evicts = start.by_cookie = true;
   start.queue_ms = 5'000;
   start.waiting = 6;
   start.towards_server = hop;

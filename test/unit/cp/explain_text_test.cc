@@ -71,6 +71,16 @@ TEST(ExplainText, AFactALineInTheOrderOfThePath) {
       "other segments  get a RST (reset_sent: a segment of an unknown connection, answered with a RST)\n");
 }
 
+TEST(ExplainText, SynThatACookieAnswers) {
+  config::Explanation e = to_service();
+  config::ExplainedStart& start = e.start.emplace();
+  start.server = "master2";
+  start.source = at("192.0.2.10:20011");
+  start.by_cookie = true;
+  EXPECT_THAT(explanation_text(e), HasSubstr("a first SYN     is answered by a SYN cookie\n"
+                                             "the ACK after it begins a connection to master2"));
+}
+
 TEST(ExplainText, AFlow) {
   config::Explanation e = to_service();
   config::ExplainedFlow& flow = e.flow.emplace();
