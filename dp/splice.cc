@@ -204,6 +204,7 @@ void send_syn_again(std::uint32_t number, const Snapshot& snapshot, WorkerState&
                 .frame_length = syn.length,
                 .headroom = kHeadroom,
                 .in_port = syn.in_port,
+                .tag = {},
                 .meta = {}};
   process_burst(std::span(&packet, 1), Origin::worker, snapshot, worker, now);
   if (packet.verdict != Verdict::forward || packet.bytes.size() > OwnFrame::kRoom) return;
