@@ -30,6 +30,7 @@ void vary(config::ForwardingService& service, Dice& dice) {
   if (dice.one_in(3)) service.maxconn = dice.below(8);
   if (dice.one_in(3)) service.retries = static_cast<std::uint16_t>(dice.below(4));
   if (dice.one_in(3)) service.redispatch = false;
+  if (dice.one_in(2)) service.syn_cookies = config::SynCookies(dice.below(3));
   if (dice.one_in(3)) service.no_server = config::NoServer(dice.below(3));
   if (dice.one_in(3)) service.timeouts.queue = config::Milliseconds(1 + dice.below(60'000));
   if (dice.one_in(3)) service.timeouts.connect = config::Milliseconds(1 + dice.below(10'000));
@@ -53,6 +54,7 @@ Balancer::Options cramped(unsigned workers) {
   options.workers = workers;
   options.limits.flows_per_worker = 24;
   options.limits.half_open_per_worker = 8;
+  options.limits.syn_backlog = 4;
   options.limits.rst_per_second = 1'000;
   options.limits.icmp_per_second = 1'000;
   return options;
@@ -77,6 +79,20 @@ void expect_sound(Balancer& b) {
       ASSERT_EQ(flow.local_port.host() % b.workers(), id);
     }
     ASSERT_EQ(used, table.size());
+  }
+}
+
+/// Of TCP flows whose handshake is not done.
+template <Family F>
+std::uint32_t handshakes(const dp::FlowTable<F>& table) {
+  std::uint32_t count = 0;
+  for (std::uint32_t n = 0; n < table.used_records(); ++n) count += dp::is_handshake(table.flow(n)) ? 1 : 0;
+  return count;
+}
+void expect_handshakes_add_up(Balancer& b) {
+  for (unsigned id = 0; id < b.workers(); ++id) {
+    const dp::WorkerState& worker = b.worker(id);
+    ASSERT_EQ(worker.handshakes_open, handshakes(worker.flows_v4) + handshakes(worker.flows_v6));
   }
 }
 
@@ -166,6 +182,7 @@ TEST(PipelineFuzz, RandomBytes) {
     b.advance(dice.below(3'000));
     expect_sound<Family::v4>(b);
     expect_sound<Family::v6>(b);
+    expect_handshakes_add_up(b);
     if (HasFatalFailure()) return;
   }
   finish(b);
@@ -185,6 +202,7 @@ class Crowd {
 
   Bytes any_frame() {
     if (dice_.one_in(5)) return fragment();
+    if (!cookies_.empty() && dice_.one_in(4)) return returned();
     switch (dice_.below(10)) {
       case 0:
       case 1:
@@ -199,6 +217,11 @@ class Crowd {
     }
   }
   void note(const Outcome& outcome) {
+    if (outcome.reflected() && outcome.reason == DropReason::syn_cookie_sent) {
+      const Seen answer = outcome.seen();
+      if (answer.dst.family() == F) cookies_.push_back(answer);
+      if (cookies_.size() > 4) cookies_.pop_front();
+    }
     if (!outcome.forwarded()) return;
     sent_.push_back(outcome.out);
     if (sent_.size() > 32) sent_.pop_front();
@@ -245,6 +268,16 @@ class Crowd {
     p.tcp(port, kPort, flags()).seq(number(7'000)).ack(number(9'000));
     tcp_options(p);
     return p.payload(length);
+  }
+  /// A client's ACK that brings a SYN cookie back, or nearly.
+  Bytes returned() {
+    const Seen& answer = cookies_[dice_.below(static_cast<std::uint32_t>(cookies_.size()))];
+    PacketBuilder p = dressed(from_client<F>(answer.dst.template as<F>(), answer.src.template as<F>()))
+                          .tcp(answer.dport, answer.sport, dice_.one_in(8) ? flags() : ACK)
+                          .window(static_cast<std::uint16_t>(dice_.next()));
+    const bool exact = !dice_.one_in(4);
+    p.seq(exact ? answer.ack : number(answer.ack)).ack(exact ? answer.seq + 1 : number(answer.seq + 1));
+    return p.payload(dice_.one_in(4) ? dice_.below(100) : 0).bytes();
   }
   Bytes of_server() {
     auto& table = b_.worker(dice_.below(b_.workers())).template flows<F>();
@@ -318,6 +351,7 @@ class Crowd {
   Balancer& b_;
   Dice& dice_;
   std::deque<Bytes> sent_;
+  std::deque<Seen> cookies_;
   std::vector<Bytes> on_their_way_;
 };
 
@@ -355,6 +389,7 @@ TEST_P(Sequences, OfFewFlows) {
     b.advance(dice.one_in(20) ? dice.below(200'000) : dice.below(500));
     expect_sound<Family::v4>(b);
     expect_sound<Family::v6>(b);
+    expect_handshakes_add_up(b);
     if (dice.one_in(50)) {  // configuration changes while packets fly
       auto services = all_services();
       for (auto& service : services) {
@@ -376,8 +411,11 @@ TEST_P(Sequences, OfFewFlows) {
   b.configure(all_services());
   b.set_maxconn(0);
   finish(b);
-  std::printf("%u workers: %llu frames of few flows, %llu handed over\n", workers,
-              static_cast<unsigned long long>(frames), static_cast<unsigned long long>(b.handed_over()));
+  std::uint64_t cookies = 0;
+  for (unsigned id = 0; id < workers; ++id) cookies += b.worker(id).counters.cookies_returned.get();
+  std::printf("%u workers: %llu frames of few flows, %llu handed over, %llu SYN cookies brought back\n",
+              workers, static_cast<unsigned long long>(frames),
+              static_cast<unsigned long long>(b.handed_over()), static_cast<unsigned long long>(cookies));
 }
 
 INSTANTIATE_TEST_SUITE_P(PipelineFuzz, Sequences, testing::Values(1U, 2U, 3U, 4U));
