@@ -181,6 +181,7 @@ class Builder {
     out.half_open_per_worker = std::min(out.half_open_per_worker, out.flows_per_worker);
     SectionReader::read_number(section, "half_open_per_worker", out.half_open_per_worker);
     SectionReader::read_name_of(section, "syn_overflow", out.syn_overflow);
+    out.syn_backlog = std::min(out.syn_backlog, out.half_open_per_worker / 2);
     SectionReader::read_number(section, "syn_backlog", out.syn_backlog);
     SectionReader::read_number(section, "rst_per_second", out.rst_per_second);
     SectionReader::read_number(section, "icmp_per_second", out.icmp_per_second);

@@ -62,7 +62,7 @@ struct Dataplane {
   std::uint32_t flows_per_worker = 262'144;     ///< per family
   std::uint32_t half_open_per_worker = 65'536;  ///< at most this many of them before the handshake is done
   SynOverflow syn_overflow = SynOverflow::evict_oldest;
-  std::uint32_t syn_backlog = 1'024;      ///< unfinished handshakes of a worker beyond which cookies begin
+  std::uint32_t syn_backlog = 1'024;  ///< unfinished handshakes of a worker beyond which cookies begin
   std::uint32_t rst_per_second = 10'000;  ///< limit per worker for RSTs that sluice originates
   std::uint32_t icmp_per_second = 1'000;  ///< limit per worker for ICMP errors that sluice originates
   IdlePolicy idle = IdlePolicy::sleep;
@@ -219,7 +219,7 @@ struct Service {
   std::uint16_t retries = 3;  ///< further attempts when a server refuses or does not answer
   bool redispatch = true;     ///< further attempts go to other servers
   Mss mss;
-  bool allbackups = false;    ///< all backup servers stand in, not only the first
+  bool allbackups = false;  ///< all backup servers stand in, not only the first
   /// Source addresses towards the servers, of the VIP's family; default: the VIP itself.
   std::vector<base::IpAddress> local_addresses;
   PortRange source_ports;

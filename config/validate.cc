@@ -61,6 +61,14 @@ class Rules {
                              std::to_string(config_.dataplane.flows_per_worker) + ")",
                      .depends = {"/dataplane/flows_per_worker"}});
     }
+    if (config_.dataplane.syn_backlog >= config_.dataplane.half_open_per_worker) {
+      problems_.add({.path = "/dataplane/syn_backlog",
+                     .text = std::to_string(config_.dataplane.syn_backlog) +
+                             " is never exceeded by half_open_per_worker (" +
+                             std::to_string(config_.dataplane.half_open_per_worker) +
+                             "): choose less, or \"syn_cookies\": \"off\"",
+                     .depends = {"/dataplane/half_open_per_worker"}});
+    }
     for (std::size_t i = 0; i < config_.ports.size(); ++i) check_port(config_.ports[i], pointer("/ports", i));
     for (std::size_t i = 0; i < config_.services.size(); ++i) vips_by_service(i);
     for (std::size_t i = 0; i < config_.services.size(); ++i) {

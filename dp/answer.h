@@ -6,8 +6,8 @@
 #include "dp/worker_state.h"
 
 /// Packets that sluice itself originates: the packet at hand is turned round in place, and goes back out of
-/// the port that it came in by, to the MAC that it came from. All are rate-limited; beyond the limit the
-/// packet is dropped.
+/// the port that it came in by, to the MAC that it came from. Rate-limited but for turn_round();
+/// beyond the limit the packet is dropped.
 namespace sluice::dp {
 
 /// Sends the packet, of which its maker has already turned addresses and ports round, back to where it came

@@ -32,19 +32,16 @@ template <base::Family F>
 }
 
 /// What a client is told of a server that is not chosen yet: that of an Ethernet link, or less where the
-/// service's limit, or a link to one of its servers, is narrower. Pre: the service has servers.
+/// service's limit, or a link to one of its servers, is narrower.
 template <base::Family F>
-[[nodiscard]] inline std::uint16_t mss_of_any_server(const Service& service,
+[[nodiscard]] inline std::uint16_t mss_of_any_server(std::uint16_t service,
                                                      const Snapshot& snapshot) noexcept {
   constexpr std::uint16_t kHeaders = F == base::Family::v4 ? 20 + 20 : 40 + 20;
   constexpr std::uint16_t kEthernet = 1'500 - kHeaders;
-  if (service.mss != config::Mss::kAuto) return std::min(service.mss, kEthernet);
-  std::uint16_t limit = kEthernet;
-  for (const std::uint16_t server : service.choices->servers) {
-    const std::uint16_t mtu = snapshot.next_hops->adjacency(snapshot.server_hops[server]).mtu;
-    if (mtu > kHeaders) limit = std::min<std::uint16_t>(limit, mtu - kHeaders);
-  }
-  return limit;
+  const std::uint16_t configured = snapshot.services->services[service].mss;
+  if (configured != config::Mss::kAuto) return std::min(configured, kEthernet);
+  const std::uint16_t mtu = snapshot.server_mtus[service];
+  return mtu > kHeaders ? std::min<std::uint16_t>(kEthernet, mtu - kHeaders) : kEthernet;
 }
 
 }  // namespace sluice::dp

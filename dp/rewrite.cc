@@ -60,7 +60,9 @@ bool ends_attempt(Packet& packet, DropReason why, const Snapshot& snapshot, Work
       flow.state != FlowState::syn_sent) {
     return false;
   }
-  const bool told = snapshot.services->services[flow.service].retries != 0;
+  // Who believes to be connected believes nothing but a RST.
+  packet.meta.spliced = (flow.flags & Flow<F>::kSpliced) != 0;
+  const bool told = packet.meta.spliced || snapshot.services->services[flow.service].retries != 0;
   if (attempt_failed<F>(number, Failure::unreachable, snapshot, worker, now)) {
     packet.drop(DropReason::retried);
     return true;

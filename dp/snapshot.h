@@ -121,7 +121,8 @@ struct Snapshot {
   unsigned workers = 1;
   std::shared_ptr<const ServiceTables> services;
   std::shared_ptr<const AdjacencyTable> next_hops;
-  std::vector<AdjacencyId> server_hops;  ///< by server slot; kNoAdjacency: no route
+  std::vector<AdjacencyId> server_hops;    ///< by server slot; kNoAdjacency: no route
+  std::vector<std::uint16_t> server_mtus;  ///< by service slot: the least towards its servers; 0: not known
   std::vector<VirtualMac> virtual_macs;
 };
 

@@ -52,11 +52,11 @@ bool wants_cookie(const Packet& packet, const Service& service, WorkerState& wor
 template <Family F>
 void answer_with_cookie(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot, WorkerState& worker,
                         base::Tick now) noexcept {
-  const Service& service = snapshot.services->services[packet.meta.service];
   const SynOptions theirs = syn_options(packet.bytes.subspan(packet.meta.l4_offset), kDefaultMss<F>);
   const std::uint32_t cookie = worker.cookies.make(key, tcp_of(packet).seq.host(), theirs, now);
-  SynOptions ours{
-      .mss = mss_of_any_server<F>(service, snapshot), .window_scale = std::nullopt, .sack = theirs.sack};
+  SynOptions ours{.mss = mss_of_any_server<F>(packet.meta.service, snapshot),
+                  .window_scale = std::nullopt,
+                  .sack = theirs.sack};
   if (theirs.window_scale) ours.window_scale = kToldScale;
   const base::TcpHdr syn = tcp_of(packet);
   const auto* ip = at<IpHdr<F>>(std::span<const std::byte>(packet.bytes), packet.meta.l3_offset);
@@ -76,9 +76,13 @@ bool unpack_cookie(Packet& packet, const FlowKey<F>& key, WorkerState& worker, b
   const base::TcpHdr ack = tcp_of(packet);
   if (!ack.flags.ack() || ack.flags.syn() || ack.flags.rst()) return false;
   if (packet.meta.fragment != FragmentKind::whole) return false;
-  const std::uint32_t isn = ack.seq.host() - 1;
-  const auto options = worker.cookies.open(key, isn, ack.ack.host() - 1, now);
+  std::uint32_t isn = ack.seq.host() - 1;
+  auto options = worker.cookies.open(key, isn, ack.ack.host() - 1, now);
+  // Where the ACK got lost, a client that has data comes back by probing the window of 0, one number before
+  // the next, so that it is answered (Linux does).
+  if (!options) options = worker.cookies.open(key, ++isn, ack.ack.host() - 1, now);
   if (!options || flaw_of_syn<F>(packet) != DropReason::none) return false;
+  worker.cookies.count_returned();
   worker.counters.cookies_returned.add(1);
 
   // The window of a SYN is not scaled (RFC 7323 §2.2).
@@ -102,6 +106,7 @@ template <Family F>
 void begin_splice(Flow<F>& flow, const Packet& syn) noexcept {
   flow.flags |= Flow<F>::kSpliced | Flow<F>::kClientAcked;
   flow.acked[index(Direction::to_server)] = flow.end[index(Direction::to_client)] = cookie_of(syn) + 1;
+  flow.window[index(Direction::to_server)] >>= flow.window_scale & 0xfU;  // as it was in the client's ACK
 }
 
 void begin_splice(FlowDetail& detail, const Packet& syn) noexcept {
@@ -133,13 +138,14 @@ SpliceStep mind_splice(Packet& packet, std::uint32_t number, const Snapshot& sna
                       tcp.seq.host() + detail.server_shift == cookie_of(detail);
     return copy && class_of(flow.state) == FlowClass::open ? SpliceStep::joins : SpliceStep::none;
   }
+  const bool translates = (flow.flags & Flow<F>::kTranslatesSequence) != 0;
+  const std::uint32_t acked = tcp.ack.host() - (translates ? detail.sequence_delta : 0);
   if (tcp.flags.rst()) {
+    if (!tcp.flags.ack() || acked != flow.end[index(Direction::to_server)]) return take();
     // A refusal: at the number that the client expects next, or it would not believe it (RFC 5961 §3.2).
     detail.server_shift = cookie_of(detail) + 1 - tcp.seq.host();
     return SpliceStep::none;
   }
-  const bool translates = (flow.flags & Flow<F>::kTranslatesSequence) != 0;
-  const std::uint32_t acked = tcp.ack.host() - (translates ? detail.sequence_delta : 0);
   if (!syn_ack || acked != flow.end[index(Direction::to_server)]) {
     // Of another connection that the server still has on this pair: what the client would say to it.
     if (!tcp.flags.ack()) return take();
@@ -167,13 +173,13 @@ void join(Packet& packet, std::uint32_t number, const Snapshot& snapshot, Worker
   const Way way = way_to_server(flow, snapshot);
   if (way.hop != nullptr && worker.outbox.has_room()) {
     const std::uint32_t shift = (flow.flags & Flow<F>::kTranslatesSequence) != 0 ? detail.sequence_delta : 0;
-    const bool scales = detail.windows == SplicedWindows::both;
-    const unsigned scale = scales ? flow.window_scale & 0xfU : 0;
+    std::uint32_t window = flow.window[index(Direction::to_server)];
+    if (detail.windows == SplicedWindows::client) window <<= flow.window_scale & 0xfU;
     post_segment(flow, Direction::to_server,
                  {.seq = flow.end[index(Direction::to_server)] + shift,
                   .ack = tcp->seq.host() + 1,
                   .flags = {base::TcpFlags::kAck},
-                  .window = static_cast<std::uint16_t>(flow.window[index(Direction::to_server)] >> scale)},
+                  .window = static_cast<std::uint16_t>(std::min<std::uint32_t>(window, 0xffff))},
                  *way.hop, worker);
   }
 

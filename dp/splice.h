@@ -28,9 +28,11 @@
 /// translated (dp/rewrite.cc): the server's sequence numbers, since the client was told the cookie's;
 /// windows, since it was told a window scale that need not be the server's; and what ends an attempt must fit
 /// a client that believes to be connected. MSS and SACK need no translation: a server that does not care for
-/// SACK ignores it, and segments that are too large for its link are answered by ICMP. Timestamps and ECN are
+/// SACK ignores it, and the client is told the least MSS that the links to the servers carry (of one that
+/// wants less than its link nothing is known in time: the service's `mss` says it). Timestamps and ECN are
 /// not offered to the client, nor to the server. A SYN that gets lost on the way to the server is repeated by
-/// sluice, since the client has no reason to.
+/// sluice, since the client has no reason to; and where nothing comes of the connection, the client is told
+/// by a RST.
 namespace sluice::dp {
 
 /// How often a SYN that a server does not answer is sent to it again.

@@ -9,7 +9,8 @@ namespace {
 
 using base::Family;
 
-constexpr unsigned kPeriodShift = 14;  ///< 16.4 s
+constexpr unsigned kPeriodShift = 14;                              ///< 16.4 s
+constexpr std::uint32_t kLastPeriod = UINT32_MAX >> kPeriodShift;  ///< before Tick begins anew
 constexpr unsigned kKeptBits = 8;
 constexpr std::uint32_t kSackBit = 0x40, kPeriodBit = 0x80;
 
@@ -102,9 +103,8 @@ std::optional<SynOptions> SynCookies::open(const FlowKey<F>& key, std::uint32_t 
   if (!any_) return std::nullopt;
   const std::uint32_t kept = cookie & ((1U << kKeptBits) - 1);
   std::uint32_t period = now.ms >> kPeriodShift;
-  if ((period & 1U) != ((kept & kPeriodBit) != 0 ? 1U : 0U)) --period;
+  if ((period & 1U) != ((kept & kPeriodBit) != 0 ? 1U : 0U)) period = (period - 1) & kLastPeriod;
   if ((hash(key, isn, period, kept) | kept) != cookie) return std::nullopt;
-  if (pending_ != 0) --pending_;
   return options_of(kept);
 }
 

@@ -17,7 +17,7 @@
 ///      1  the low bit of the time, in periods of 16 s
 ///      1  whether the client permits selective acknowledgements
 ///      3  its window scale, 0: none
-///      3  its maximum segment size, rounded down
+///      3  its maximum segment size, rounded down (536 where it is less)
 ///
 /// Who acknowledges such a number has received the SYN-ACK, and so is where he says he is; a guess succeeds
 /// once in 2^24 times. A cookie is good for 16 to 32 s. Window scale and SACK so survive without timestamps,
@@ -31,8 +31,8 @@ class SynCookies {
   /// `backlog`: unfinished handshakes beyond which services with syn_cookies "auto" answer by cookies.
   SynCookies(const FlowHash::Seed& seed, std::uint32_t backlog) noexcept;
 
-  /// Whether a SYN is to be answered by a cookie. `unfinished`: handshakes of the worker that wait for a
-  /// server or for a client.
+  /// Whether a SYN is to be answered by a cookie; for "auto" found out anew each time. `unfinished`:
+  /// handshakes of the worker that wait for a server or for a client.
   [[nodiscard]] bool wanted(config::SynCookies mode, std::uint32_t unfinished, base::Tick now) noexcept;
 
   /// The same, as it was found last.
@@ -44,6 +44,10 @@ class SynCookies {
   template <base::Family F>
   [[nodiscard]] std::uint32_t make(const FlowKey<F>& key, std::uint32_t isn, const SynOptions& options,
                                    base::Tick now) noexcept;
+  /// A cookie has come back, and begins a connection.
+  void count_returned() noexcept {
+    if (pending_ != 0) --pending_;
+  }
   /// What a cookie keeps of the SYN, if it is one of ours, for this client, and not too old.
   template <base::Family F>
   [[nodiscard]] std::optional<SynOptions> open(const FlowKey<F>& key, std::uint32_t isn, std::uint32_t cookie,

@@ -138,6 +138,7 @@ void SynStore::enqueue(std::uint16_t slot, SynQueue queue, base::Tick since) noe
   syn.since = since;
   syn.chain = std::exchange(bucket(syn.hash), slot);
   ++queued_;
+  if (syn.spliced) ++proven_;
   queues_[queue].entered.add(1);
   link(slot, queue);
 }
@@ -150,6 +151,7 @@ void SynStore::dequeue(std::uint16_t slot) noexcept {
   while (*link != slot) link = &slots_[*link].chain;
   *link = syn.chain;
   --queued_;
+  if (syn.spliced) --proven_;
   syn.state = SynState::loose;
 }
 

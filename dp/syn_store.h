@@ -153,6 +153,8 @@ class SynStore {
   /// Queues that are not empty, in no order.
   [[nodiscard]] std::span<const SynQueue> active() const noexcept { return active_; }
   [[nodiscard]] std::uint32_t queued() const noexcept { return queued_; }
+  /// Of these, clients that no cookie has proven to be where they say.
+  [[nodiscard]] std::uint32_t unproven() const noexcept { return queued_ - proven_; }
   [[nodiscard]] std::uint32_t used() const noexcept { return used_; }
   [[nodiscard]] std::uint32_t capacity() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
   /// Whether put() has room for one more; a quarter is kept for those that are to wait.
@@ -183,7 +185,7 @@ class SynStore {
   std::vector<SynQueueState> queues_;
   std::vector<SynQueue> active_;
   std::uint16_t free_ = kNoIndex;
-  std::uint32_t fresh_ = 0, used_ = 0, queued_ = 0;
+  std::uint32_t fresh_ = 0, used_ = 0, queued_ = 0, proven_ = 0;
 };
 
 }  // namespace sluice::dp

@@ -53,7 +53,7 @@ struct WorkerState {
   FlowTable<base::Family::v6> flows_v6;
   SynStore syns;
   SynCookies cookies;
-  std::uint32_t handshakes_open = 0;         ///< TCP flows in FlowClass::half_open
+  std::uint32_t handshakes_open = 0;         ///< flows of which is_handshake() holds
   std::vector<ServerCounters> servers;       ///< by server slot
   std::vector<ServerHandshakes> handshakes;  ///< by server slot
   std::vector<std::uint32_t> cursors;        ///< by service slot: position of the scheduler
@@ -84,9 +84,9 @@ struct WorkerState {
   [[nodiscard]] const FlowTable<F>& flows() const noexcept {
     return const_cast<WorkerState*>(this)->flows<F>();
   }
-  /// TCP connections that begin: their servers or clients have not answered yet, or they wait for a place.
+  /// TCP connections that begin, of clients that may be nobody: not answered yet, or waiting for a place.
   [[nodiscard]] std::uint32_t unfinished_handshakes() const noexcept {
-    return handshakes_open + syns.queued();
+    return handshakes_open + syns.unproven();
   }
 };
 

@@ -147,6 +147,7 @@ void Control::publish() {
   snapshot->services = tables_;
   snapshot->next_hops = next_hops_.table();
   snapshot->server_hops = server_hops(*tables_, *snapshot->next_hops);
+  snapshot->server_mtus = server_mtus(*tables_, *snapshot->next_hops, snapshot->server_hops);
   snapshot->virtual_macs = find_virtual_macs();
   for (const auto& port : ports_.ports()) port->hear(macs_of(snapshot->virtual_macs, port->index()));
   publisher_.publish(std::move(snapshot));

@@ -13,4 +13,18 @@ std::vector<AdjacencyId> server_hops(const ServiceTables& tables, const Adjacenc
   return ids;
 }
 
+std::vector<std::uint16_t> server_mtus(const ServiceTables& tables, const AdjacencyTable& hops,
+                                       const std::vector<AdjacencyId>& server_hops) {
+  std::vector<std::uint16_t> mtus(tables.services.size(), 0);
+  for (std::size_t slot = 0; slot < mtus.size(); ++slot) {
+    const Choices* choices = tables.services[slot].choices;
+    if (choices == nullptr) continue;
+    for (const std::uint16_t server : choices->servers) {
+      const std::uint16_t mtu = hops.adjacency(server_hops[server]).mtu;
+      if (mtu != 0 && (mtus[slot] == 0 || mtu < mtus[slot])) mtus[slot] = mtu;
+    }
+  }
+  return mtus;
+}
+
 }  // namespace sluice::dp

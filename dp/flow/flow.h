@@ -89,7 +89,7 @@ struct FlowDetail {
   std::uint32_t sequence_delta = 0;      ///< added to the client's sequence numbers on the way to the server
   std::array<std::uint32_t, 2> first{};  ///< [direction]: initial sequence number, the client's numbering
   std::uint16_t pool = kNoIndex;         ///< source-port pool that local_port came from
-  std::uint16_t syn = kNoIndex;          ///< stored copy, while another server may yet be tried
+  std::uint16_t syn = kNoIndex;          ///< stored copy, while it may yet be needed
   std::uint32_t server_shift = 0;        ///< of spliced flows: added to the server's numbers for the client
 };
 static_assert(sizeof(FlowDetail) == 36 && std::is_trivially_copyable_v<FlowDetail>);

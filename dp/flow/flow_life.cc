@@ -10,6 +10,7 @@
 #include "dp/flow/attempt.h"
 #include "dp/flow/tcp_track.h"
 #include "dp/own_reset.h"
+#include "dp/own_segment.h"
 #include "dp/splice.h"
 
 namespace sluice::dp {
@@ -49,8 +50,13 @@ bool make_room(Packet& packet, const Snapshot& snapshot, WorkerState& worker, ba
     packet.drop(room.refusal);
     return false;
   }
-  if (room.victim != FlowClass::kCount)
-    end_flow<F>(worker.flows<F>().soonest(room.victim), snapshot, worker, now);
+  if (room.victim == FlowClass::kCount) return true;
+  const std::uint32_t victim = worker.flows<F>().soonest(room.victim);
+  const Flow<F>& flow = worker.flows<F>().flow(victim);
+  // Of what a cookie began, its client is told: it would not repeat its SYN.
+  if (class_of(flow.state) == FlowClass::half_open && (flow.flags & Flow<F>::kSpliced) != 0)
+    (void)post_resets<F>(victim, ResetTo::client, snapshot, worker, now);
+  end_flow<F>(victim, snapshot, worker, now);
   return true;
 }
 
@@ -142,7 +148,8 @@ ResetResult reset_both(std::uint32_t number, const Snapshot& snapshot, WorkerSta
   FlowDetail& detail = worker.flows<F>().detail(number);
   // The address of a client whose handshake is not done may be another's: limited, as all that could be
   // provoked in a stranger's name.
-  const bool verified = class_of(worker.flows<F>().flow(number).state) == FlowClass::open;
+  const Flow<F>& flow = worker.flows<F>().flow(number);
+  const bool verified = class_of(flow.state) == FlowClass::open || (flow.flags & Flow<F>::kSpliced) != 0;
   const bool to_client = verified || worker.resets.take(now);
   const ResetResult result =
       post_resets<F>(number, to_client ? ResetTo::both : ResetTo::server, snapshot, worker, now);
@@ -171,16 +178,20 @@ bool expire(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
   const base::Tick ends =
       (connects ? flows.detail(number).created : flow.last_seen) + idle_timeout_ms(flow.state, service);
   const bool killed = (flow.flags & Flow<F>::kKilled) != 0;
-  if (!killed && !reached(now, ends)) {
+  // Of a SYN that a cookie stood for, nobody but sluice finds out that its server has gone.
+  const bool alone = connects && !killed && (flow.flags & Flow<F>::kSpliced) != 0;
+  const Way way = alone ? way_to_server(flow, snapshot) : Way{};
+  const bool lost = alone && way.hop == nullptr && !way.later;
+  if (lost && attempt_failed<F>(number, Failure::unreachable, snapshot, worker, now)) return true;
+  if (!killed && !lost && !reached(now, ends)) {
     // Every flow comes by here once per turn of the wheel, before 16 bits of the epoch can have come round.
     const auto epoch = static_cast<std::uint16_t>(snapshot.next_hops->epoch());
     if (flow.hop_epoch != epoch) flow.client_hop = kNoAdjacency;
     flows.detail(number).postponed = 0;
     flow.flags = refresh_flag<F>(flow.flags, service);
-    const bool again = connects && (flow.flags & Flow<F>::kSpliced) != 0;
-    if (again) send_syn_again<F>(number, snapshot, worker, now);
+    if (way.hop != nullptr) send_syn_again<F>(number, snapshot, worker, now);
     const base::Tick next = now + kSynAgainMs;
-    flows.rearm(number, now, again && !reached(next, ends) ? next : ends);
+    flows.rearm(number, now, alone && !reached(next, ends) ? next : ends);
     return true;
   }
   if (connects && !killed && has_attempts_left(flows.detail(number), worker)) {
@@ -308,7 +319,7 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   place.keep();
   if (packet.meta.spliced) begin_splice(detail, packet);
   if (flow.proto == IpProto::tcp) {
-    ++worker.handshakes_open;
+    if (is_handshake(flow)) ++worker.handshakes_open;
     keep_syn(packet, service, detail.syn, worker);
   }
   packet.meta.flow = number;

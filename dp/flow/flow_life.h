@@ -52,10 +52,12 @@ void count_closed(const Flow<F>& flow, WorkerState& worker) noexcept {
   worker.load->give_back(flow.service, flow.server_slot);
 }
 
-/// A TCP flow whose handshake is not done: what WorkerState::handshakes_open counts.
+/// A TCP flow whose handshake is not done, and whose client may be nobody: what WorkerState::handshakes_open
+/// counts.
 template <base::Family F>
 [[nodiscard]] bool is_handshake(const Flow<F>& flow) noexcept {
-  return flow.proto == base::IpProto::tcp && class_of(flow.state) == FlowClass::half_open;
+  return flow.proto == base::IpProto::tcp && class_of(flow.state) == FlowClass::half_open &&
+         (flow.flags & Flow<F>::kSpliced) == 0;
 }
 
 /// Whether kill_flow() is done.

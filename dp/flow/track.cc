@@ -33,6 +33,15 @@ bool is_impossible(const base::Ipv6& source) noexcept {
   return source.is_unspecified() || source.is_loopback() || source.is_multicast();
 }
 
+/// start_flow() for a client that has been told by a cookie that it is connected: it does not repeat its SYN,
+/// and must hear of it when nothing comes of that.
+template <Family F>
+void start_told_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot, WorkerState& worker,
+                     base::Tick now) noexcept {
+  start_flow<F>(packet, key, snapshot, worker, now);
+  if (packet.verdict == Verdict::drop) answer_with_reset(packet, packet.reason, worker, now);
+}
+
 /// A packet without a flow: a new connection, the kernel's own traffic on a shared address, or something that
 /// fell out of time.
 template <Family F>
@@ -73,13 +82,14 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
   if (!to_client && absorb<F>(packet, key, worker)) return;
   if (meta.tcp_flags.rst()) return packet.drop(DropReason::stray_reset);
   if (begins) {
+    if (meta.spliced) return start_told_flow<F>(packet, key, snapshot, worker, now);
     const Service& service = snapshot.services->services[meta.service];
     return wants_cookie(packet, service, worker, now)
                ? answer_with_cookie<F>(packet, key, snapshot, worker, now)
                : start_flow<F>(packet, key, snapshot, worker, now);
   }
   if (!to_client && has_hop_left<F>(packet) && unpack_cookie<F>(packet, key, worker, now)) {
-    return start_flow<F>(packet, key, snapshot, worker, now);
+    return start_told_flow<F>(packet, key, snapshot, worker, now);
   }
   answer_with_reset(packet, DropReason::reset_sent, worker, now);
 }
@@ -137,9 +147,11 @@ bool refreshes(const Packet& packet, const Flow<F>& flow, const FlowDetail& deta
 
 /// A fragment other than the first, of a known flow: carries data, and changes nothing else.
 template <Family F>
-void follow_later(const Packet& packet, std::uint32_t number, WorkerState& worker, base::Tick now) noexcept {
+void follow_later(Packet& packet, std::uint32_t number, WorkerState& worker, base::Tick now) noexcept {
   Flow<F>& flow = worker.flows<F>().flow(number);
   const Direction d = packet.meta.direction;
+  if ((flow.flags & Flow<F>::kSpliced) != 0 && flow.state == FlowState::syn_sent)
+    return packet.drop(DropReason::before_server);
   bool counts = true;  // as of refreshes()
   if (flow.proto == IpProto::tcp) {
     const bool moves =

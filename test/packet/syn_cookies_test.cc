@@ -301,7 +301,7 @@ TYPED_TEST(Cookies, NothingReachesTheServerBeforeItHasAnswered) {
   EXPECT_TRUE(b.send(h.from_the_client(ACK).seq(kIsn)).dropped(DropReason::before_server))
       << "a window probe";
   EXPECT_TRUE(b.send(h.syn().seq(kIsn)).dropped(DropReason::before_server)) << "a late copy of the first SYN";
-  EXPECT_EQ(b.worker().handshakes_open, 1U);
+  EXPECT_EQ(b.worker().handshakes_open, 0U);
   // It gives up: the server hears of that.
   const Outcome o = b.send(h.from_the_client(RST | ACK));
   EXPECT_TRUE(o.forwarded());
@@ -403,6 +403,103 @@ TYPED_TEST(Cookies, StrangeAnswerOfTheServerIsResetAndTheSynRepeated) {  // RFC 
   EXPECT_EQ(o.seen().seq, 456U);
   b.advance(1'100, 100);
   EXPECT_EQ(b.take_own().size(), 1U);
+}
+
+TYPED_TEST(Cookies, ServerThatIsFoundDeadMeanwhile) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const std::uint16_t retries : {0, 3}) {
+    Balancer b;
+    auto service = cookied<F>(2);
+    service.retries = retries;
+    b.configure({service});
+    Halves<F> h(b);
+    (void)h.begin();
+    const unsigned dead = number_of_server<F>(h.server.address);
+    b.set_state(static_cast<dp::AdjacencyId>(Balancer::kFirstServer + dead), dp::AdjacencyState::failed);
+    b.advance(1'100, 100);
+    const auto own = b.take_own();
+    if (retries == 0) {
+      ASSERT_EQ(own.size(), 1U);
+      EXPECT_EQ(own[0].seen().flags, RST | ACK);
+      EXPECT_EQ(own[0].seen().seq, h.cookie + 1);
+      EXPECT_EQ(b.flows(), 0U);
+    } else {
+      const auto stored = b.take_stored();
+      ASSERT_EQ(stored.size(), 1U);
+      (void)h.reach(stored[0]);
+      EXPECT_EQ(number_of_server<F>(h.server.address), 1 - dead);
+      EXPECT_EQ(b.flows(), 1U);
+    }
+    EXPECT_EQ(b.leased_ports(), b.flows());
+    b.advance(60'000);
+    EXPECT_EQ(b.flows(), 0U);
+    EXPECT_EQ(b.leased_ports(), 0U);
+    EXPECT_EQ(b.worker().handshakes_open, 0U);
+  }
+}
+
+TYPED_TEST(Cookies, ServerThatIsDeadAtOnceIsToldAsARefusal) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({cookied<F>(1)});
+  Halves<F> h(b);
+  (void)h.knock(h.syn());
+  b.set_state(Balancer::kFirstServer, dp::AdjacencyState::failed);
+  const Outcome o = h.come_back();
+  ASSERT_TRUE(o.reflected()) << o;
+  EXPECT_EQ(o.seen().flags, RST | ACK);
+  EXPECT_EQ(o.seen().seq, h.cookie + 1);
+  EXPECT_EQ(b.flows(), 0U);
+}
+
+TYPED_TEST(Cookies,
+           WindowProbeStandsInForAnAckThatGotLost) {  // RFC 9293 §3.8.6.1; Linux: one before the next
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({cookied<F>()});
+  Halves<F> h(b);
+  (void)h.knock(h.syn());
+  const Outcome o = h.reach(b.send(h.from_the_client(ACK).seq(kIsn)));
+  EXPECT_EQ(o.seen().seq, kIsn);
+  EXPECT_TRUE(h.server_sends(h.syn_ack()).forwarded());
+  EXPECT_EQ(b.take_own().at(0).seen().seq, kIsn + 1);
+}
+
+TYPED_TEST(Cookies, RefusalOfAnotherConnectionIsNone) {  // RFC 9293 §3.10.7.3
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({cookied<F>(1)});
+  Halves<F> h(b);
+  (void)h.begin();
+  EXPECT_TRUE(h.server_sends(h.from_the_server(RST).seq(77)).dropped(DropReason::before_server));
+  EXPECT_TRUE(h.server_sends(h.from_the_server(RST | ACK).ack(kIsn + 2)).dropped(DropReason::before_server));
+  EXPECT_EQ(h.state(), FlowState::syn_sent);
+}
+
+TYPED_TEST(Cookies, CopyOfTheSynAckGetsTheWindowAsItIs) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({cookied<F>(1)});
+  Halves<F> h(b);
+  h.open();
+  EXPECT_TRUE(b.send(h.from_the_client(PSH | ACK).window(600).payload(10)).forwarded());
+  EXPECT_TRUE(h.server_sends(h.syn_ack()).forwarded());
+  EXPECT_EQ(b.take_own().at(0).seen().window, 600);
+}
+
+TYPED_TEST(Cookies, WhoCannotBeTakenInIsTold) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = cookied<F>(1);
+  service.source_ports = {20'000, 20'000};
+  b.configure({service});
+  Halves<F> first(b, 0), second(b, 1);
+  first.open();
+  (void)second.knock(second.syn());
+  const Outcome o = second.come_back();
+  ASSERT_TRUE(o.reflected() && o.reason == DropReason::no_source_port) << o;
+  EXPECT_EQ(o.seen().flags, RST | ACK);
+  EXPECT_EQ(o.seen().seq, second.cookie + 1);
 }
 
 TYPED_TEST(Cookies, WaitForAPlaceLikeAnyOther) {
@@ -578,7 +675,7 @@ TYPED_TEST(Cookies, OffMeansOff) {
   }
 }
 
-TYPED_TEST(Cookies, AnyWorkerKnowsThoseOfTheOwner) {
+TYPED_TEST(Cookies, AreHandedToTheOwner) {
   constexpr Family F = TypeParam::kFamily;
   Balancer::Options options;
   options.workers = 4;

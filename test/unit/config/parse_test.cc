@@ -364,7 +364,12 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"HalfOpenAboveFlows",
             dataplane(R"("flows_per_worker":1000,"half_open_per_worker":1001)"),
             {"f:2:61: dataplane: half_open_per_worker: 1001 is more than flows_per_worker, of which they are "
-             "a part (1000)"}}),
+             "a part (1000)"}},
+        Row{"BacklogThatNothingExceeds",
+            dataplane(R"("half_open_per_worker":1000,"syn_backlog":1000)"),
+            {"f:2:56: dataplane: syn_backlog: 1000 is never exceeded by half_open_per_worker (1000): choose "
+             "less, "
+             "or \"syn_cookies\": \"off\""}}),
     name_of_row);
 
 TEST(Parse, TellsEverythingAtOnceInTheOrderOfTheText) {
@@ -433,6 +438,7 @@ TEST(Parse, FewFlowsLowerTheDefaultOfHalfOpenOnes) {
   const Parsed parsed = parse_config(dataplane(R"("flows_per_worker":1000)"));
   EXPECT_TRUE(parsed.valid());
   EXPECT_EQ(parsed.config.dataplane.half_open_per_worker, 1000U);
+  EXPECT_EQ(parsed.config.dataplane.syn_backlog, 500U);
 }
 
 TEST(Parse, CarriageReturnsAndTabsDoNotMoveLines) {
