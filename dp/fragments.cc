@@ -35,7 +35,7 @@ Fragments::Found Fragments::add(const DatagramKey& key, std::uint64_t hash, cons
     forget(number, DropReason::fragment_timeout);
     number = kNoIndex;
   }
-  if (number == kNoIndex) number = begin(key, hash, ids.fragmented(), now);
+  if (number == kNoIndex) number = begin(key, hash, now);
   Datagram& datagram = datagrams_[number];
   if (datagram.dead != DropReason::none) return drop(datagram.dead);
   const DropReason flaw = fit(datagram, place);
@@ -44,16 +44,15 @@ Fragments::Found Fragments::add(const DatagramKey& key, std::uint64_t hash, cons
     // RFC 5722 §4: all of the datagram goes, also what is still to come.
     datagram.dead = flaw;
     release(datagram, flaw);
-    decide(number);
+    become(number, Age::dead);
     return drop(flaw);
   }
   if (first) {
-    const base::Be16 fresh = datagram.tag.id;
     datagram.tag = *first;
-    datagram.tag.id = fresh;
+    datagram.tag.id = ids.fragmented();  // only now: who invents later fragments shall use up none
     datagram.tag.known = true;
     release(datagram, DropReason::none);
-    decide(number);
+    become(number, Age::decided);
   }
   if (datagram.age == Age::decided) {
     const Found passes{Verdict::pending, DropReason::none, kNoIndex, datagram.tag};
@@ -104,8 +103,7 @@ std::uint16_t Fragments::find(const DatagramKey& key, std::uint64_t hash) const 
 }
 
 /// Room is made where there is none.
-std::uint16_t Fragments::begin(const DatagramKey& key, std::uint64_t hash, base::Be16 id,
-                               base::Tick now) noexcept {
+std::uint16_t Fragments::begin(const DatagramKey& key, std::uint64_t hash, base::Tick now) noexcept {
   if (free_ == kNoIndex) make_room();
   const std::uint16_t number = free_;
   Datagram& datagram = datagrams_[number];
@@ -114,7 +112,6 @@ std::uint16_t Fragments::begin(const DatagramKey& key, std::uint64_t hash, base:
   datagram.hash = hash;
   datagram.since = now;
   datagram.tag = {};
-  datagram.tag.id = id;
   datagram.dead = DropReason::none;
   datagram.pieces = datagram.waits = 0;
   datagram.total = datagram.arrived = 0;
@@ -177,14 +174,14 @@ void Fragments::release(Datagram& datagram, DropReason why) noexcept {
 }
 
 void Fragments::make_room() noexcept {
-  const std::uint16_t waiting = oldest_[slot(Age::waiting)];
-  forget(waiting != kNoIndex ? waiting : oldest_[slot(Age::decided)], DropReason::fragment_limit);
+  for (const std::uint16_t number : oldest_) {
+    if (number != kNoIndex) return forget(number, DropReason::fragment_limit);
+  }
 }
 
-/// What becomes of a datagram's fragments is settled.
-void Fragments::decide(std::uint16_t number) noexcept {
+void Fragments::become(std::uint16_t number, Age age) noexcept {
   unlink(number);
-  link(number, Age::decided);
+  link(number, age);
 }
 
 void Fragments::link(std::uint16_t number, Age age) noexcept {

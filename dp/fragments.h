@@ -105,7 +105,8 @@ class Fragments {
   struct Queue {
     std::uint16_t head = kNoIndex, tail = kNoIndex;
   };
-  enum class Age : std::uint8_t { waiting, decided };  ///< for the first fragment; by it, or dead
+  /// Nothing of it passes; waits for its first fragment; that has come. In this order they give way.
+  enum class Age : std::uint8_t { dead, waiting, decided };
   struct Datagram {
     DatagramKey key;
     std::uint64_t hash = 0;
@@ -129,13 +130,12 @@ class Fragments {
   };
 
   [[nodiscard]] std::uint16_t find(const DatagramKey& key, std::uint64_t hash) const noexcept;
-  [[nodiscard]] std::uint16_t begin(const DatagramKey& key, std::uint64_t hash, base::Be16 id,
-                                    base::Tick now) noexcept;
+  [[nodiscard]] std::uint16_t begin(const DatagramKey& key, std::uint64_t hash, base::Tick now) noexcept;
   [[nodiscard]] static DropReason fit(Datagram& datagram, const FragmentPlace& place) noexcept;
   void forget(std::uint16_t number, DropReason why) noexcept;
   void release(Datagram& datagram, DropReason why) noexcept;
   void make_room() noexcept;
-  void decide(std::uint16_t number) noexcept;
+  void become(std::uint16_t number, Age age) noexcept;
   void link(std::uint16_t number, Age age) noexcept;
   void unlink(std::uint16_t number) noexcept;
   void append(Queue& queue, std::uint16_t place) noexcept;
@@ -147,8 +147,8 @@ class Fragments {
   std::uint16_t free_ = 0;  ///< first free datagram
   Queue free_places_;
   Queue due_;
-  std::uint16_t oldest_[2] = {kNoIndex, kNoIndex};  ///< by age
-  std::uint16_t newest_[2] = {kNoIndex, kNoIndex};
+  std::uint16_t oldest_[3] = {kNoIndex, kNoIndex, kNoIndex};  ///< by age
+  std::uint16_t newest_[3] = {kNoIndex, kNoIndex, kNoIndex};
   std::uint32_t used_ = 0;
   std::uint16_t waiting_ = 0;  ///< frames in datagrams' queues
   std::uint16_t kept_ = 0;

@@ -117,6 +117,7 @@ void start_tcp(Flow<F>& flow, std::span<const std::byte> syn, std::size_t length
   const auto* tcp = at<base::TcpHdr>(syn, 0);
   flow.state = FlowState::syn_sent;
   flow.end[index(Direction::to_server)] = tcp->seq.host() + sequence_length(*tcp, length);
+  flow.acked[index(Direction::to_client)] = tcp->seq.host() + 1;  // the least that the server will ever say
   flow.window[index(Direction::to_server)] = tcp->window.host();
   set_window_scale(flow, Direction::to_server, syn);
 }
@@ -144,8 +145,10 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
                        seq != detail.first[index(d)];
   const bool first = d == Direction::to_server ? (flow.flags & Flow<F>::kClientAcked) == 0
                                                : before == FlowState::syn_sent || reopens;
+  const bool blind = is_blind(flow, detail, d, *tcp, ack);
   if (opens || reopens) {
-    if (d == Direction::to_client || seq != detail.first[index(d)]) detail.first[index(d)] = seq;
+    if (d == Direction::to_server && seq != detail.first[index(d)]) flow.acked[index(other)] = seq + 1;
+    detail.first[index(d)] = seq;
     flow.end[index(d)] = segment_end;
     set_window_scale(flow, d, segment);
     if (reopens) {
@@ -153,10 +156,9 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
       flow.end[index(other)] = ack;
       flow.flags &= static_cast<std::uint8_t>(~(Flow<F>::kClientAcked | Flow<F>::kServerClosedFirst));
     }
-  } else if (!tcp->flags.syn() && is_acceptable(flow, d, tcp->flags.ack(), ack, first)) {
+  } else if (!tcp->flags.syn() && !blind && is_acceptable(flow, d, tcp->flags.ack(), ack, first)) {
     note_sent(flow, d, segment_end);
   }
-  const bool blind = is_blind(flow, detail, d, *tcp, ack);
   if (!blind && is_acceptable(flow, d, tcp->flags.ack(), ack, first)) {
     std::uint32_t& acked = flow.acked[index(d)];
     if (first || seq_before(acked, ack)) {

@@ -166,20 +166,44 @@ TYPED_TEST(TcpLife, SynRetransmitted) {
 
 TYPED_TEST(TcpLife, SimultaneousOpen) {
   constexpr Family F = TypeParam::kFamily;
-  Balancer b;
-  b.configure({web<F>()});
-  Connection<F> c(b, 0, 40'000);
-  EXPECT_TRUE(c.client(SYN).forwarded());
-  c.peer_next_ = 777;
-  EXPECT_TRUE(c.server(SYN).forwarded());
-  EXPECT_EQ(c.state(), FlowState::syn_received);
-  --c.next_;  // the SYN again, now with the acknowledgement
-  EXPECT_TRUE(c.client(SYN | ACK).forwarded());
-  --c.peer_next_;
-  EXPECT_TRUE(c.server(SYN | ACK).forwarded());
-  EXPECT_TRUE(c.client(ACK, 10).forwarded());
-  EXPECT_TRUE(c.server(ACK, 10).forwarded());
-  EXPECT_EQ(c.state(), FlowState::established);
+  for (const std::uint32_t isn : {1'000U, 0x9000'0000U, 0xffff'fffeU}) {
+    Balancer b;
+    b.configure({web<F>()});
+    Connection<F> c(b, 0, 40'000, isn);
+    EXPECT_TRUE(c.client(SYN).forwarded());
+    c.peer_next_ = 777;
+    EXPECT_TRUE(c.server(SYN).forwarded());
+    EXPECT_EQ(c.state(), FlowState::syn_received);
+    --c.next_;  // the SYN again, now with the acknowledgement
+    EXPECT_TRUE(c.client(SYN | ACK).forwarded());
+    --c.peer_next_;
+    EXPECT_TRUE(c.server(SYN | ACK).forwarded());
+    EXPECT_TRUE(c.client(ACK, 10).forwarded());
+    EXPECT_TRUE(c.server(ACK, 10).forwarded());
+    EXPECT_EQ(c.state(), FlowState::established);
+    EXPECT_TRUE(c.client(ACK).forwarded());
+    c.close();
+  }
+}
+
+TYPED_TEST(TcpLife, SynWithALesserNumberInTheMiddleOfTheHandshake) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const std::uint32_t isn : {0x3000'0000U, 0xb000'0000U}) {
+    Balancer b;
+    b.configure({web<F>()});
+    Connection<F> c(b, 0, 40'000, 0xf000'0000);
+    EXPECT_TRUE(c.client(SYN).forwarded());
+    const PacketBuilder late = c.server_packet(SYN | ACK).seq(77);
+    c.next_ = isn;
+    EXPECT_TRUE(c.client(SYN).forwarded());
+    EXPECT_TRUE(c.send_server(late).forwarded());
+    c.answer_syn();
+    EXPECT_TRUE(c.client(ACK).forwarded());
+    EXPECT_EQ(c.state(), FlowState::established);
+    EXPECT_TRUE(c.server(ACK, 10).forwarded());
+    EXPECT_TRUE(c.client(ACK).forwarded());
+    c.close();
+  }
 }
 
 TYPED_TEST(TcpLife, ResetOutsideTheWindowKeepsTheFlow) {  // case 4; RFC 5961 §3.2

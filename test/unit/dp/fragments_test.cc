@@ -153,6 +153,29 @@ TEST(Fragments, InventedOnesGiveWayToThoseWithTheirFirst) {
   EXPECT_EQ(t.add(1, {8, 8, false}).verdict, Verdict::pending) << "remembered through it all";
 }
 
+TEST(Fragments, OverlappingOnesGiveWayFirst) {
+  Tracker t;
+  for (std::uint32_t id = 1; id <= Fragments::kDatagrams; ++id) {
+    t.add(id, {16, 16, true});
+    t.add(id, {16, 24, true});
+    (void)t.take_all();
+  }
+  // Two legal ones, last fragments first.
+  for (const std::uint32_t id : {5'001U, 5'002U}) EXPECT_EQ(t.add(id, {16, 8, false}).verdict, kWaits);
+  for (const std::uint32_t id : {5'001U, 5'002U}) EXPECT_EQ(t.add(id, {0, 16, true}).verdict, kPasses);
+  EXPECT_EQ(t.take_all(), std::vector<DropReason>(2, DropReason::none));
+}
+
+TEST(Fragments, InventedOnesUseUpNoIdentification) {
+  Tracker t;
+  const auto before = t.add(1, {0, 16, true}).tag.id.host();
+  for (std::uint32_t id = 2; id < 40'000; ++id) {
+    t.add(id, {16, 8, true});
+    (void)t.take_all();
+  }
+  EXPECT_EQ(t.add(50'000, {0, 16, true}).tag.id.host(), before + 1);
+}
+
 TEST(Fragments, NobodyTakesThemOut) {
   Tracker t;
   std::set<std::uint16_t> places;
