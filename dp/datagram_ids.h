@@ -8,8 +8,8 @@ namespace sluice::dp {
 
 /// IPv4 identifications that a worker gives out: two senders may have chosen the same one, and behind one
 /// address a receiver could no longer tell their fragments apart (RFC 6864 §5.3.1, RFC 7857 §10). Each worker
-/// has its own: those that leave its number when divided by the number of workers. Datagrams in fragments
-/// have the upper half for themselves, so that theirs come round as late as can be. Thread: its worker.
+/// has its own: every n-th of n workers. Datagrams in fragments have the upper half for themselves, so that
+/// theirs come round as late as can be. Thread: its worker.
 class DatagramIds {
  public:
   DatagramIds(unsigned worker, unsigned workers) noexcept
