@@ -234,7 +234,8 @@ def notify(lab, kind):
     match.becomes("lb2", after="a clean stop")
     wait_for(lambda: told(lab, "notify_stop"), "notify_stop")
     wait_for(lambda: "STOP" in "".join(told(lab, "notify")[-1:]), "the end to be told")
-    return {command: told(lab, command) for command in COMMANDS}
+    # How many adverts of the lower one are heard before it gives way is up to when in their seconds the two speak.
+    return {command: told(lab, command)[:1 if command.endswith("lower_pri") else None] for command in COMMANDS}
 
 
 # --- reloads, and what is left behind --------------------------------------------------------------------------------
