@@ -102,6 +102,11 @@ def tail(path, lines=60):
         return ""
 
 
+def indented(text, most=30):
+    """The last lines of a failure's text, to stand under its name."""
+    return "\n".join(f"           {line[:200]}" for line in text.rstrip().splitlines()[-most:])
+
+
 class Tests:
     def __init__(self, work):
         self.work, self.runner, self.outcomes = work, Runner(), []
@@ -220,8 +225,9 @@ class Tests:
         for outcome in self.outcomes:
             for test, reason in outcome.skips:
                 print(f"  skipped: {outcome.suite}: {test}: {reason}")
-            for test, _ in outcome.failures:
-                print(f"  FAILED:  {outcome.suite}: {test}")
+            for test, text in outcome.failures:
+                # The text again, in short: of a long log often only the end is kept.
+                print(f"  FAILED:  {outcome.suite}: {test}\n{indented(text)}")
         passed = sum(outcome.passed for outcome in self.outcomes)
         failed = sum(len(outcome.failures) for outcome in self.outcomes)
         skipped = sum(len(outcome.skips) for outcome in self.outcomes)
