@@ -2,13 +2,13 @@
 // is read (they end where their memory ends), and reading comes to an end.
 #include <algorithm>
 #include <cstdio>
-#include <memory>
 
 #include <gtest/gtest.h>
 
 #include "test/fuzz/budget.h"
+#include "test/fuzz/capture_driver.h"
+#include "test/fuzz/choices.h"
 #include "test/unit/replay/capture_bytes.h"
-#include "tools/replay/capture_reader.h"
 
 namespace sluice::test {
 namespace {
@@ -59,32 +59,13 @@ void damage(Bytes& bytes, Dice& dice) {
 TEST(CaptureFuzz, EachIsFramesAndAnEndOrARefusal) {
   Dice dice(5);
   std::uint64_t captures = 0, frames = 0, refused = 0;
-  for (const Budget budget(0.2); budget.left();) {
+  for (const Budget budget(0.2); budget.left() && !HasFailure();) {
     for (int round = 0; round < 2'000; ++round, ++captures) {
       Bytes bytes = any_capture(dice);
       damage(bytes, dice);
-      const auto exact = std::make_unique<std::byte[]>(bytes.size());
-      std::ranges::copy(bytes, exact.get());
-      auto reader = replay::CaptureReader::open({exact.get(), bytes.size()});
-      if (!reader) {
-        ++refused;
-        continue;
-      }
-      std::uint64_t number = 0;
-      for (;;) {
-        const auto frame = reader->next();
-        refused += !frame;
-        if (!frame || !*frame) break;
-        ++frames;
-        ASSERT_EQ((*frame)->number, ++number);
-        ASSERT_LT((*frame)->interface, reader->interfaces().size());
-        ASSERT_LE((*frame)->bytes.size(), (*frame)->original_length);
-        if (!(*frame)->bytes.empty()) {
-          ASSERT_GE((*frame)->bytes.data(), exact.get());
-          ASSERT_LE((*frame)->bytes.data() + (*frame)->bytes.size(), exact.get() + bytes.size());
-        }
-        ASSERT_LE(number, bytes.size()) << "no frame takes no bytes";
-      }
+      const CaptureRead read = read_capture(bytes);
+      frames += read.frames;
+      refused += read.refused;
     }
   }
   std::printf("%llu captures, %llu frames, %llu refused\n", static_cast<unsigned long long>(captures),

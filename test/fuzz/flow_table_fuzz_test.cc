@@ -9,6 +9,7 @@
 
 #include "dp/flow/flow_table.h"
 #include "test/fuzz/budget.h"
+#include "test/fuzz/choices.h"
 
 namespace sluice::test {
 namespace {

@@ -47,6 +47,11 @@ dp::Adjacency adjacency(const base::Mac& to, std::uint16_t port, std::uint32_t i
   return hop;
 }
 
+/// A SYN-ACK, and the ACK that it is to the client who has brought back a SYN cookie.
+bool joins(const Bytes& before, const Bytes& after) {
+  return see(before).flags == (SYN | ACK) && see(after).flags == ACK;
+}
+
 const char* word(Verdict v) {
   switch (v) {
     case Verdict::pending: return "pending";
@@ -188,6 +193,7 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
       outcome.out = outcome.pieces.front();
       if (outcome.pieces.size() == 1) outcome.pieces.clear();
       EXPECT_EQ(p.reason, dp::DropReason::none);
+      translated_ += p.meta.icmp_error ? 0 : 1;
       break;
     case Verdict::reflect:
       outcome.port = p.in_port;
@@ -198,9 +204,12 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
     case Verdict::keep:
     case Verdict::park:
     case Verdict::punt:
-      // But of an ACK that brings a SYN cookie a SYN is made, whatever comes of it.
-      EXPECT_TRUE(p.meta.spliced || frame.bytes_of(p) == frame.original())
-          << "changed without being sent: " << outcome;
+      // But of an ACK that brings a SYN cookie a SYN is made, and of the server's answer to that an ACK,
+      // whatever comes of them.
+      EXPECT_TRUE(p.meta.spliced || joins(frame.original(), frame.bytes_of(p)) ||
+                  frame.bytes_of(p) == frame.original())
+          << "changed without being sent: " << outcome << ": " << describe(frame.original()) << " to "
+          << describe(frame.bytes_of(p));
       break;
     case Verdict::drop: EXPECT_NE(p.reason, dp::DropReason::none) << "dropped without a reason"; break;
     case Verdict::pending:

@@ -132,6 +132,10 @@ class Balancer {
   /// Source ports on lease, all pools and workers.
   [[nodiscard]] std::uint64_t leased_ports() const;
   [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }
+  /// Packets forwarded with their own addresses translated: all but ICMP errors.
+  [[nodiscard]] std::uint64_t translated() const { return translated_; }
+  /// No stored SYN is forgotten, and who waits is counted where all workers see it.
+  void expect_stored_syns_add_up();
   /// Of a server by name, all workers.
   struct Counts {
     std::uint64_t fresh = 0, ended = 0, failed = 0, packets_in = 0, packets_out = 0, bytes_in = 0,
@@ -156,7 +160,6 @@ class Balancer {
   std::uint32_t empty_outboxes();
   std::uint32_t run_stored();
   std::uint32_t run_kept();
-  void expect_stored_syns_add_up();
 
   std::vector<std::unique_ptr<dp::AdjacencyUse>> hop_use_;
   std::unique_ptr<dp::OfflinePath> path_;
@@ -173,7 +176,7 @@ class Balancer {
   std::vector<dp::NeighbourIndex<base::Family::v6>::Entry> neighbours_v6_;
   std::uint32_t epoch_ = 1;
   base::Tick now_;
-  std::uint64_t handed_over_ = 0;
+  std::uint64_t handed_over_ = 0, translated_ = 0;
   std::uint64_t taken_in_ = 0;
   std::vector<Outcome> own_;
   std::vector<Outcome> stored_;

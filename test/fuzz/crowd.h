@@ -1,0 +1,183 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "test/fuzz/choices.h"
+#include "test/packet/world.h"
+
+namespace sluice::test {
+
+/// Bytes that hurt parsers.
+inline std::byte nasty(Choices& dice) {
+  constexpr std::uint8_t kBytes[]{0,    1,    4,    5,    6,    8,    0x11, 0x2b, 0x2c, 0x3a, 0x3c,
+                                  0x40, 0x45, 0x60, 0x7f, 0x80, 0x81, 0x86, 0x88, 0xa8, 0xdd, 0xff};
+  return dice.one_in(2) ? std::byte{kBytes[dice.below(sizeof(kBytes))]} : std::byte(dice.below(256));
+}
+
+/// A network of few clients, few servers and their flows, all of whose members talk nonsense at times.
+template <Family F>
+class Crowd {
+ public:
+  Crowd(Balancer& b, Choices& dice) : b_(b), dice_(dice) {}
+
+  Bytes any_frame() {
+    if (dice_.one_in(5)) return fragment();
+    if (!cookies_.empty() && dice_.one_in(4)) return returned();
+    switch (dice_.below(10)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3: return of_client().bytes();
+      case 4:
+      case 5:
+      case 6:
+      case 7: return of_server();
+      case 8: return error_about_something();
+      default: return mutated(sent_.empty() ? of_client().bytes() : sent_[dice_.below(size())]);
+    }
+  }
+  void note(const Outcome& outcome) {
+    if (outcome.reflected() && outcome.reason == DropReason::syn_cookie_sent) {
+      const Seen answer = outcome.seen();
+      if (answer.dst.family() == F) cookies_.push_back(answer);
+      if (cookies_.size() > 4) cookies_.pop_front();
+    }
+    if (!outcome.forwarded()) return;
+    sent_.push_back(outcome.out);
+    if (sent_.size() > 32) sent_.pop_front();
+  }
+
+ private:
+  std::uint32_t size() const { return static_cast<std::uint32_t>(sent_.size()); }
+  Flags flags() {
+    constexpr Flags kLikely[]{SYN, SYN | ACK, ACK, PSH | ACK, FIN | ACK, RST, RST | ACK};
+    return dice_.one_in(10) ? Flags{static_cast<std::uint8_t>(dice_.below(256))} : kLikely[dice_.below(7)];
+  }
+  std::uint32_t number(std::uint32_t near) {
+    switch (dice_.below(4)) {
+      case 0: return near;
+      case 1: return near + dice_.below(3) - 1;
+      case 2: return near + dice_.below(5'000) - 2'500;
+      default: return static_cast<std::uint32_t>(dice_.next());
+    }
+  }
+  PacketBuilder dressed(PacketBuilder p) {
+    if (dice_.one_in(6)) p.ttl(static_cast<std::uint8_t>(dice_.below(4)));
+    if constexpr (F == Family::v4) {
+      if (dice_.one_in(8)) p.options(4 * (1 + dice_.below(10)));
+      if (dice_.one_in(8)) p.df();
+    } else {
+      if (dice_.one_in(8)) p.dest_opts(8 * (1 + dice_.below(3)));
+      if (dice_.one_in(8)) p.hop_by_hop(8);
+      if (dice_.one_in(16)) p.fragment(0, false, 1);
+    }
+    if (dice_.one_in(8)) p.padding(dice_.below(20));
+    return p;
+  }
+  void tcp_options(PacketBuilder& p) {
+    if (dice_.one_in(3)) p.mss(1460);
+    if (dice_.one_in(3)) p.window_scale(static_cast<std::uint8_t>(dice_.below(16)));
+    if (dice_.one_in(3)) p.timestamps(static_cast<std::uint32_t>(dice_.next()), 0);
+    if (dice_.one_in(4)) p.sack_blocks({{number(0), number(0)}});
+  }
+  PacketBuilder of_client() {
+    PacketBuilder p = dressed(from_client<F>(Net<F>::client(dice_.below(4)), Net<F>::vip()));
+    const auto port = static_cast<std::uint16_t>(1'000 + dice_.below(4));
+    const std::size_t length = dice_.one_in(40) ? 1'600 : dice_.below(100);
+    if (dice_.one_in(3)) return p.udp(port, kPort).payload(length);
+    p.tcp(port, kPort, flags()).seq(number(7'000)).ack(number(9'000));
+    tcp_options(p);
+    return p.payload(length);
+  }
+  /// A client's ACK that brings a SYN cookie back, or nearly.
+  Bytes returned() {
+    const Seen& answer = cookies_[dice_.below(static_cast<std::uint32_t>(cookies_.size()))];
+    PacketBuilder p = dressed(from_client<F>(answer.dst.template as<F>(), answer.src.template as<F>()))
+                          .tcp(answer.dport, answer.sport, dice_.one_in(8) ? flags() : ACK)
+                          .window(static_cast<std::uint16_t>(dice_.next()));
+    const bool exact = !dice_.one_in(4);
+    p.seq(exact ? answer.ack : number(answer.ack)).ack(exact ? answer.seq + 1 : number(answer.seq + 1));
+    return p.payload(dice_.one_in(4) ? dice_.below(100) : 0).bytes();
+  }
+  Bytes of_server() {
+    auto& table = b_.worker(dice_.below(b_.workers())).template flows<F>();
+    if (table.used_records() == 0) return of_client().bytes();
+    const dp::Flow<F>& flow = table.flow(dice_.below(table.used_records()));
+    const unsigned n = number_of_server<F>(flow.server);
+    PacketBuilder p = dressed(from_server<F>(n % Balancer::kServers, flow.local));
+    if (flow.proto == base::IpProto::udp) {
+      return p.udp(flow.server_port.host(), flow.local_port.host()).payload(dice_.below(200)).bytes();
+    }
+    p.tcp(flow.server_port.host(), flow.local_port.host(), flags())
+        .seq(number(9'000))
+        .ack(number(flow.end[0]));
+    tcp_options(p);
+    return p.payload(dice_.below(200)).bytes();
+  }
+  /// One of those that are still on their way, in any order; some twice, some never, some of the same
+  /// datagram cut otherwise.
+  Bytes fragment() {
+    constexpr std::size_t kHead = F == Family::v4 ? 34 : 54;
+    while (on_their_way_.size() < 8) {
+      const Bytes whole = dice_.one_in(2) ? of_client().bytes() : of_server();
+      const bool is_ip = whole.size() > kHead + 24 && whole[12] == std::byte(F == Family::v4 ? 0x08 : 0x86);
+      // Only what fragments() takes: no fragment header, and a packet that is there as a whole.
+      if (!is_ip || whole[20] == std::byte{44} || !check(whole).empty()) return whole;
+      const std::size_t mtu = (F == Family::v4 ? 60 + 8 : 40 + 96) + dice_.below(200);
+      for (Bytes& piece : fragments(whole, mtu, dice_.below(6))) on_their_way_.push_back(std::move(piece));
+    }
+    const std::size_t at = dice_.below(static_cast<std::uint32_t>(on_their_way_.size()));
+    Bytes piece = on_their_way_[at];
+    if (!dice_.one_in(20)) on_their_way_.erase(on_their_way_.begin() + static_cast<std::ptrdiff_t>(at));
+    if (dice_.one_in(50)) on_their_way_.clear();
+    return dice_.one_in(30) ? mutated(piece) : piece;
+  }
+  Bytes error_about_something() {
+    if (sent_.empty()) return of_client().bytes();
+    const Bytes& about = sent_[dice_.below(size())];
+    const Seen seen = see(about);
+    if (seen.src.family() != F || seen.protocol == 1 || seen.protocol == 58) return of_client().bytes();
+    const std::size_t most = about.size() - 14;
+    const std::size_t n = dice_.one_in(3) ? dice_.below(static_cast<std::uint32_t>(most)) : most;
+    const Bytes quote(about.begin() + 14, about.begin() + 14 + static_cast<std::ptrdiff_t>(n));
+    const auto to = seen.src.template as<F>();
+    PacketBuilder p = dice_.one_in(2) ? from_client<F>(Net<F>::router(), to)
+                                      : from_client<F>(seen.dst.template as<F>(), to);
+    p = dressed(p);
+    if constexpr (F == Family::v4) {
+      constexpr std::uint8_t kTypes[]{3, 4, 5, 11, 12, 8};
+      p.icmp(kTypes[dice_.below(6)], static_cast<std::uint8_t>(dice_.below(6)), dice_.below(2'000));
+    } else {
+      p.icmp6(static_cast<std::uint8_t>(1 + dice_.below(5)), static_cast<std::uint8_t>(dice_.below(6)),
+              dice_.below(2'000));
+    }
+    return p.raw(quote).bytes();
+  }
+  Bytes mutated(Bytes frame) {
+    const std::uint32_t changes = 1 + dice_.below(4);
+    for (std::uint32_t i = 0; i < changes && !frame.empty(); ++i) {
+      const std::uint32_t at =
+          dice_.below(std::min<std::uint32_t>(static_cast<std::uint32_t>(frame.size()), 120));
+      switch (dice_.below(4)) {
+        case 0: frame[at] ^= std::byte(1U << dice_.below(8)); break;
+        case 1: frame[at] = nasty(dice_); break;
+        case 2: frame.resize(at); break;
+        default: frame.insert(frame.begin() + at, nasty(dice_)); break;
+      }
+    }
+    return frame;
+  }
+
+  Balancer& b_;
+  Choices& dice_;
+  std::deque<Bytes> sent_;
+  std::deque<Seen> cookies_;
+  std::vector<Bytes> on_their_way_;
+};
+
+}  // namespace sluice::test
