@@ -1,6 +1,5 @@
 """Builds, runs every suite, counts. Called by tools/test, which says what the suites are."""
 
-import ctypes
 import json
 import os
 import pathlib
@@ -13,13 +12,12 @@ import time
 import xml.etree.ElementTree as xml
 from dataclasses import dataclass, field
 
+from testbed import fuzzing
+from testbed.child import SANITIZERS, die_with_parent
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SUITES = ["includes", "build", "unit", "packet", "fuzz", "asan", "e2e"]
 BUILDS = {"gcc": ROOT / "build", "asan": ROOT / "build-asan"}
-SANITIZERS = {
-    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1",
-    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-}
 
 
 @dataclass
@@ -90,11 +88,6 @@ class Runner:
                 return f"killed after {timeout} s without an end"
 
 
-def die_with_parent():
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGINT)
-
-
 def tail(path, lines=60):
     try:
         return "\n".join(pathlib.Path(path).read_text(errors="replace").splitlines()[-lines:])
@@ -163,6 +156,9 @@ class Tests:
 
     def program(self, kind, suite, test):
         """Runs one test executable; Google Test says what each of its tests came to."""
+        if fuzzing.is_target(test):
+            self.fuzz(suite, test)
+            return
         log, report = self.work / f"{suite}-{test['name']}.log", self.work / f"{suite}-{test['name']}.xml"
         env = {**test["env"], **(SANITIZERS if kind == "asan" else {})}
         command = list(test["cmd"])
@@ -177,6 +173,18 @@ class Tests:
         if code != 0 and not outcome.failures:
             # It crashed, hung, or a sanitizer ended it: there is no report, or one that leaves this out.
             outcome.failures.append((test["name"], f"{tail(log)}\n(exit: {code})"))
+        self.add(outcome)
+
+    def fuzz(self, suite, test):
+        """Runs a libFuzzer target's corpus, then looks for some seconds for more, by the same choices each time."""
+        target, log, name = fuzzing.Target.of_test(test), self.work / f"{suite}-{test['name']}.log", test["name"]
+        fresh, found = (pathlib.Path(tempfile.mkdtemp(dir=self.work)) for _ in range(2))
+        start = time.monotonic()
+        seconds = float(os.environ.get("SLUICE_FUZZ_SECONDS", 8))
+        code = self.runner.run(target.command(seconds, 1, fresh, found), log=log, env=SANITIZERS)
+        outcome = Outcome(suite, name, int(code == 0), time.monotonic() - start)
+        if code != 0:
+            outcome.failures.append((name, f"{tail(log)}\n(exit: {code})\n{fuzzing.reproducers(found)}"))
         self.add(outcome)
 
     def e2e(self, arguments):
