@@ -5,6 +5,8 @@
 
 import hashlib
 
+import pytest
+
 from capture import Capture
 from testbed.lab import http
 
@@ -21,13 +23,15 @@ def all_good(capture):
     return found
 
 
-def test_100_mb_each_way_with_good_checksums(site, family, big_file, tmp_path):
+@pytest.mark.parametrize("syn_cookies", ["off", "always"])
+def test_100_mb_each_way_with_good_checksums(site, family, syn_cookies, big_file, tmp_path):
+    """Where a cookie began the connection, numbers of both ends, windows and SACK are translated; nothing of it may show."""
     path, digest = big_file
     site.serve()
     site.listen("s1", "sink", 9000)
     (site.servers["web1"].files / "big").symlink_to(path)
-    site.balance(site.service("web", family=family, numbers=[1]),
-                 site.service("sink", family=family, port=9000, numbers=[1]))
+    site.balance(site.service("web", family=family, numbers=[1], syn_cookies=syn_cookies),
+                 site.service("sink", family=family, port=9000, numbers=[1], syn_cookies=syn_cookies))
     vip, copy = site.lab.vip(family), tmp_path / "copy"
 
     with Capture(site.lab, "client", tmp_path) as client, Capture(site.lab, "s1", tmp_path) as server:
@@ -39,6 +43,8 @@ def test_100_mb_each_way_with_good_checksums(site, family, big_file, tmp_path):
     for capture in (client, server):
         assert all_good(capture)["tcp", "good"] > 100_000  # 200 MB in segments: they were looked at
         capture.forget()
+    began = sum(worker["cookies_returned"] for worker in site.sluice.show("workers"))
+    assert began == (2 if syn_cookies == "always" else 0)
 
 
 def test_udp_of_every_length_with_good_checksums(site, family, tmp_path):

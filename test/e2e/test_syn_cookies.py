@@ -7,11 +7,8 @@ import subprocess
 
 import pytest
 
-from capture import Capture
 from conftest import Storm, wait_for
 from oracle import Screen
-from test_bytes import all_good, sha256_of
-from testbed.lab import http
 from testbed.load import run_wrk
 
 ALWAYS = {"syn_cookies": "always"}
@@ -30,26 +27,6 @@ def test_requests_reach_every_server(site, workers):
     assert site.sluice.drops()["syn_cookie_sent"] >= 60
     load = run_wrk(site.lab, site.lab.vip4, seconds=2, connections=16, close=True)
     assert load.requests > 0 and load.failed == 0, load
-
-
-def test_100_mb_each_way_with_good_checksums(site, family, big_file, tmp_path):
-    """Numbers of both ends, windows and SACK are translated; nothing of it may show."""
-    path, digest = big_file
-    site.serve()
-    site.listen("s1", "sink", 9000)
-    (site.servers["web1"].files / "big").symlink_to(path)
-    site.balance(site.service("web", family=family, numbers=[1], **ALWAYS),
-                 site.service("sink", family=family, port=9000, numbers=[1], **ALWAYS))
-    vip, copy = site.lab.vip(family), tmp_path / "copy"
-    with Capture(site.lab, "client", tmp_path) as client, Capture(site.lab, "s1", tmp_path) as server:
-        site.lab.run("client", "curl", "-sS", "--fail", "--globoff", "-o", copy, f"http://{http(vip)}/files/big")
-        assert sha256_of(copy) == digest
-        copy.unlink()
-        assert site.talk("client", "upload", vip, 9000, path) == digest
-    for capture in (client, server):
-        assert all_good(capture)["tcp", "good"] > 100_000
-        capture.forget()
-    assert returned(site) == 2
 
 
 def test_server_that_speaks_first(make_site):
