@@ -200,8 +200,12 @@ template <Family F>
 void send_syn_again(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
                     base::Tick now) noexcept {
   constexpr std::uint16_t kHeadroom = 64;
+  const auto lost = [&worker](DropReason why) {
+    worker.counters.drops[static_cast<std::size_t>(why)].add(1);
+  };
   const std::uint16_t slot = worker.flows<F>().detail(number).syn;
-  if (slot == kNoIndex || !worker.outbox.has_room()) return;
+  if (slot == kNoIndex) return;
+  if (!worker.outbox.has_room()) return lost(DropReason::outbox_full);
   const StoredSyn& syn = worker.syns.at(slot);
   std::array<std::byte, kHeadroom + StoredSyn::kRoom> buffer;
   std::ranges::copy(syn.bytes(), buffer.begin() + kHeadroom);
@@ -213,7 +217,10 @@ void send_syn_again(std::uint32_t number, const Snapshot& snapshot, WorkerState&
                 .tag = {},
                 .meta = {}};
   process_burst(std::span(&packet, 1), Origin::worker, snapshot, worker, now);
-  if (packet.verdict != Verdict::forward || packet.bytes.size() > OwnFrame::kRoom) return;
+  // Whatever stands in its way does so now: it has its next turn.
+  if (packet.verdict == Verdict::park) return lost(DropReason::neighbour_timeout);
+  if (packet.verdict != Verdict::forward) return lost(packet.reason);
+  if (packet.bytes.size() > OwnFrame::kRoom) return lost(DropReason::too_big);
   OwnFrame& frame = worker.outbox.append();
   std::ranges::copy(packet.bytes, frame.bytes.begin());
   frame.length = static_cast<std::uint16_t>(packet.bytes.size());

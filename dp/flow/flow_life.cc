@@ -54,8 +54,14 @@ bool make_room(Packet& packet, const Snapshot& snapshot, WorkerState& worker, ba
   const std::uint32_t victim = worker.flows<F>().soonest(room.victim);
   const Flow<F>& flow = worker.flows<F>().flow(victim);
   // Of what a cookie began, its client is told: it would not repeat its SYN.
-  if (class_of(flow.state) == FlowClass::half_open && (flow.flags & Flow<F>::kSpliced) != 0)
-    (void)post_resets<F>(victim, ResetTo::client, snapshot, worker, now);
+  if (class_of(flow.state) == FlowClass::half_open && (flow.flags & Flow<F>::kSpliced) != 0) {
+    const ResetResult told = post_resets<F>(victim, ResetTo::client, snapshot, worker, now);
+    if (told != ResetResult::done) {
+      const bool full = told == ResetResult::no_room;
+      const DropReason why = full ? DropReason::outbox_full : DropReason::neighbour_timeout;
+      worker.counters.drops[static_cast<std::size_t>(why)].add(1);
+    }
+  }
   end_flow<F>(victim, snapshot, worker, now);
   return true;
 }

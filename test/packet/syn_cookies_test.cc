@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "dp/outbox.h"
+#include "dp/splice.h"
 #include "test/packet/world.h"
 
 namespace sluice::test {
@@ -333,6 +335,20 @@ TYPED_TEST(Cookies, SynThatGetsLostIsRepeated) {
   EXPECT_EQ(b.take_own().size(), 1U) << "the server's ACK";
   b.advance(3'000, 100);
   EXPECT_TRUE(b.take_own().empty());
+}
+
+TYPED_TEST(Cookies, SynForWhichThereIsNoRoomIsCounted) {
+  constexpr Family F = TypeParam::kFamily;
+  constexpr unsigned kClients = dp::Outbox::kCapacity + 10;
+  Balancer b;
+  b.configure({cookied<F>()});
+  for (unsigned n = 0; n < kClients; ++n) (void)Halves<F>(b, n).begin();
+  b.hold_outboxes(true);
+  b.advance(dp::kSynAgainMs + 100, 100);
+  EXPECT_EQ(b.worker().counters.drops[static_cast<std::size_t>(DropReason::outbox_full)].get(), 10U);
+  b.hold_outboxes(false);
+  EXPECT_EQ(b.take_own().size(), dp::Outbox::kCapacity);
+  EXPECT_EQ(b.flows(), kClients) << "all of them have another turn";
 }
 
 TYPED_TEST(Cookies, SilentServerEndsTheConnectionInWordsThatTheClientBelieves) {
