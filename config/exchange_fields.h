@@ -342,6 +342,7 @@ void fields(auto& v, Like<ExplainedStart> auto& start) {
   v.optional("servers", start.servers);
   v.optional("server", start.server);
   v.optional("source", start.source);
+  v.optional("source_kind", start.source_kind);
   v.optional("reuses_port", start.reuses_port);
   v.optional("evicts", start.evicts);
   v.optional("by_cookie", start.by_cookie);

@@ -28,7 +28,7 @@ struct FiveTuple {
 /// Whose a packet is.
 enum class Claim : std::uint8_t {
   service,          ///< it came to the virtual IP and port of one
-  reply,            ///< it came to a source port of ours
+  reply,            ///< it came to a source port of ours, or to a client from a server in mode dnat
   sent,             ///< it comes from an address of ours: sluice or its host sends such packets
   foreign_address,  ///< the kernel's: the address is no service's, nor a local one
   foreign_port,     ///< the kernel's: no service has the port, nor is it one of the source ports
@@ -63,6 +63,15 @@ enum class Standing : std::uint8_t {
   waited_for,      ///< others wait for this very server
   no_less_loaded,  ///< leastconn, random: the one chosen has fewer connections for its weight, or as few
   not_asked,       ///< the choice was made before its turn came
+};
+
+/// What a connection to a server comes from.
+enum class SourceKind : std::uint8_t {
+  local,             ///< a local address, and one of its source ports
+  client,            ///< mode dnat: the client's own address and port
+  shared_network,    ///< mode dnat, yet as `local`: the client is on the server's network
+  client_is_server,  ///< likewise: the client is one of the service's servers
+  port_in_use,       ///< likewise: the client's port has a connection to the server through another service
 };
 
 /// The way that packets leave towards one end.
@@ -119,6 +128,7 @@ struct ExplainedStart {
   std::vector<ExplainedServer> servers;
   std::string server;                    ///< the one that it goes to; hold: waits for; empty: any
   std::optional<base::Endpoint> source;  ///< of the connection to the server
+  SourceKind source_kind = SourceKind::local;
   bool reuses_port = false;  ///< the server may hold the source in TIME_WAIT: it is numbered beyond it
   bool evicts = false;       ///< another, half-open or closed, must end for it first
   bool by_cookie = false;    ///< a SYN cookie answers it: all of this once the client has come back
@@ -205,6 +215,14 @@ inline constexpr auto kNames<Standing> = std::to_array<std::pair<Standing, std::
     {Standing::waited_for, "waited_for"},
     {Standing::no_less_loaded, "no_less_loaded"},
     {Standing::not_asked, "not_asked"},
+});
+template <>
+inline constexpr auto kNames<SourceKind> = std::to_array<std::pair<SourceKind, std::string_view>>({
+    {SourceKind::local, "local"},
+    {SourceKind::client, "client"},
+    {SourceKind::shared_network, "shared_network"},
+    {SourceKind::client_is_server, "client_is_server"},
+    {SourceKind::port_in_use, "port_in_use"},
 });
 
 }  // namespace sluice::config

@@ -17,7 +17,9 @@ namespace sluice::config {
 using Milliseconds = std::chrono::milliseconds;
 
 enum class Protocol : std::uint8_t { tcp, udp };
-enum class Mode : std::uint8_t { fullnat };
+/// How packets to a server are rewritten: source and destination, or only the destination, so that the server
+/// sees the client's address and answers to it, by way of sluice.
+enum class Mode : std::uint8_t { fullnat, dnat };
 enum class Balance : std::uint8_t { roundrobin, leastconn, source, hash, random, first };
 /// What `hash` balances on.
 enum class HashKey : std::uint8_t { source, source_port, five_tuple };
@@ -62,7 +64,7 @@ struct Dataplane {
   std::uint32_t flows_per_worker = 262'144;     ///< per family
   std::uint32_t half_open_per_worker = 65'536;  ///< at most this many of them before the handshake is done
   SynOverflow syn_overflow = SynOverflow::evict_oldest;
-  std::uint32_t syn_backlog = 1'024;  ///< unfinished handshakes of a worker beyond which cookies begin
+  std::uint32_t syn_backlog = 1'024;      ///< unfinished handshakes of a worker beyond which cookies begin
   std::uint32_t rst_per_second = 10'000;  ///< limit per worker for RSTs that sluice originates
   std::uint32_t icmp_per_second = 1'000;  ///< limit per worker for ICMP errors that sluice originates
   IdlePolicy idle = IdlePolicy::sleep;

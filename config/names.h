@@ -24,6 +24,7 @@ inline constexpr auto kNames<Protocol> = std::to_array<std::pair<Protocol, std::
 template <>
 inline constexpr auto kNames<Mode> = std::to_array<std::pair<Mode, std::string_view>>({
     {Mode::fullnat, "fullnat"},
+    {Mode::dnat, "dnat"},
 });
 template <>
 inline constexpr auto kNames<Balance> = std::to_array<std::pair<Balance, std::string_view>>({

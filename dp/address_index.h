@@ -2,6 +2,9 @@
 
 #include <bit>
 #include <cstdint>
+#include <map>
+#include <set>
+#include <tuple>
 #include <vector>
 
 #include "base/address.h"
@@ -85,6 +88,70 @@ class ServiceIndex {
     return (word * 0x9e3779b97f4a7c15U >> 32) & (slots_.size() - 1);
   }
   std::vector<Slot> slots_;
+};
+
+/// A set of (address, protocol, port), of both families. Thread: any readers.
+class EndpointSet {
+ public:
+  struct Entry {
+    base::IpAddress address;
+    base::IpProto proto;
+    base::Be16 port;
+    friend auto operator<=>(const Entry& a, const Entry& b) noexcept {
+      return std::tuple(a.address, a.proto, a.port.host()) <=> std::tuple(b.address, b.proto, b.port.host());
+    }
+  };
+  EndpointSet() = default;
+  explicit EndpointSet(const std::set<Entry>& entries) : empty_(entries.empty()) {
+    std::vector<base::Ipv4> v4;
+    std::vector<base::Ipv6> v6;
+    std::vector<std::uint16_t> v4_numbers, v6_numbers;
+    std::map<base::IpAddress, std::uint16_t> numbers;
+    std::vector<ServiceIndex::Key> keys;
+    for (const Entry& entry : entries) {
+      const auto [known, fresh] =
+          numbers.try_emplace(entry.address, static_cast<std::uint16_t>(numbers.size()));
+      keys.push_back({known->second, entry.proto, entry.port});
+      if (!fresh) continue;
+      if (entry.address.is_v4()) {
+        v4.push_back(entry.address.v4());
+        v4_numbers.push_back(known->second);
+      } else {
+        v6.push_back(entry.address.v6());
+        v6_numbers.push_back(known->second);
+      }
+    }
+    v4_ = AddressIndex<base::Family::v4>(v4, v4_numbers);
+    v6_ = AddressIndex<base::Family::v6>(v6, v6_numbers);
+    ports_ = ServiceIndex(keys, std::vector<std::uint16_t>(keys.size(), 0));
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return empty_; }
+  template <base::Family F>
+  [[nodiscard]] bool has_address(const base::Address<F>& address) const noexcept {
+    return !empty_ && number_of<F>(address) != kNoIndex;
+  }
+  template <base::Family F>
+  [[nodiscard]] bool contains(const base::Address<F>& address, base::IpProto proto,
+                              base::Be16 port) const noexcept {
+    if (empty_) return false;
+    const std::uint16_t number = number_of<F>(address);
+    return number != kNoIndex && ports_.find({number, proto, port}) != kNoIndex;
+  }
+
+ private:
+  template <base::Family F>
+  [[nodiscard]] std::uint16_t number_of(const base::Address<F>& address) const noexcept {
+    if constexpr (F == base::Family::v4) {
+      return v4_.find(address);
+    } else {
+      return v6_.find(address);
+    }
+  }
+  AddressIndex<base::Family::v4> v4_;
+  AddressIndex<base::Family::v6> v6_;
+  ServiceIndex ports_;
+  bool empty_ = true;
 };
 
 }  // namespace sluice::dp

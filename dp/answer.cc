@@ -98,6 +98,16 @@ constexpr IcmpTypeCode type_code(IcmpAnswer what) noexcept {
   return {};
 }
 
+/// An address of our own for an error about a packet: what it was sent to, or where that is the client's own
+/// (mode dnat) the virtual IP.
+template <Family F>
+base::Address<F> own_address(const Packet& packet, const base::Address<F>& destination,
+                             const WorkerState& worker) noexcept {
+  if (packet.meta.direction == Direction::to_server || packet.meta.flow == kNoFlow) return destination;
+  const Flow<F>& flow = worker.flows<F>().flow(packet.meta.flow);
+  return destination == flow.client ? flow.vip : destination;
+}
+
 /// False when the frame has no room for the headers.
 template <Family F>
 bool make_icmp(Packet& packet, IcmpAnswer what, std::uint16_t mtu, WorkerState& worker) noexcept {
@@ -111,6 +121,7 @@ bool make_icmp(Packet& packet, IcmpAnswer what, std::uint16_t mtu, WorkerState& 
   if (!packet.grow_front(kHeaders)) return false;
   std::memmove(packet.bytes.data(), packet.bytes.data() + kHeaders, l3);
   const std::size_t l4 = l3 + sizeof(IpHdr<F>);
+  const auto own = own_address<F>(packet, ip.dst, worker);
   // RFC 5508 §7.7. No answer is ECN-capable (RFC 3168 §5).
   std::uint8_t traffic_class = 0;
   if constexpr (F == Family::v4) {
@@ -119,7 +130,7 @@ bool make_icmp(Packet& packet, IcmpAnswer what, std::uint16_t mtu, WorkerState& 
     traffic_class = ip.traffic_class();
   }
   constexpr std::uint8_t kDscp = 0xfc;
-  write_ip<F>(packet, ip.dst, ip.src, traffic_class & kDscp, kIcmpProto<F>, sizeof(base::IcmpHdr) + quote,
+  write_ip<F>(packet, own, ip.src, traffic_class & kDscp, kIcmpProto<F>, sizeof(base::IcmpHdr) + quote,
               worker);
   auto* icmp = at<base::IcmpHdr>(packet.bytes, l4);
   const auto [type, code] = type_code<F>(what);
@@ -128,7 +139,7 @@ bool make_icmp(Packet& packet, IcmpAnswer what, std::uint16_t mtu, WorkerState& 
   if constexpr (F == Family::v4) {
     icmp->checksum = base::Be16::from_raw(static_cast<std::uint16_t>(~base::fold(base::sum_bytes(message))));
   } else {
-    icmp->checksum = base::l4_checksum(ip.dst, ip.src, IpProto::icmpv6, message);
+    icmp->checksum = base::l4_checksum(own, ip.src, IpProto::icmpv6, message);
   }
   cut(packet, l4 + message.size());
   turn_round(packet, DropReason::icmp_sent);

@@ -17,23 +17,19 @@ void punt(Packet& packet, DropReason reason_without_kernel) noexcept {
   packet.reason = reason_without_kernel;
 }
 
-/// Direction and owner of a packet that reached one of our addresses at `port`; false: the kernel's.
-/// `reply_to`: what an ICMP error quotes was sent *from* address:port, hence the same rule applies to it.
+/// Direction and owner of a packet; false: the kernel's. By its flow key: what an ICMP error quotes was sent
+/// *from* where the error goes to, so that the same rule holds for it. `address`: as of find_destination().
 template <Family F>
-bool match_port(Packet& packet, const Snapshot& snapshot, const WorkerState& worker, std::uint16_t address,
-                IpProto proto, base::Be16 port) noexcept {
-  const auto destination = find_destination(*snapshot.services, address, proto, port);
+bool match(Packet& packet, const Snapshot& snapshot, const WorkerState& worker,
+           std::uint16_t address) noexcept {
+  const FlowKey<F> key = flow_key<F>(packet);
+  const auto destination = find_destination<F>(*snapshot.services, key, address);
   if (!destination) return false;
   Meta& meta = packet.meta;
   meta.service = destination->service;
   meta.direction = destination->direction;
-  const FlowKey<F> key = flow_key<F>(packet);
-  if constexpr (F == Family::v4) {
-    meta.hash = worker.flows_v4.hash(key);
-  } else {
-    meta.hash = worker.flows_v6.hash(key);
-  }
-  meta.owner = owner_of(*destination, meta.hash, port, snapshot.workers);
+  meta.hash = worker.flows<F>().hash(key);
+  meta.owner = owner_of(*destination, key, worker);
   return true;
 }
 
@@ -57,18 +53,26 @@ void classify_icmp(Packet& packet, const Snapshot& snapshot, const WorkerState& 
   }
   if (quoted.proto != IpProto::tcp && quoted.proto != IpProto::udp)
     return punt(packet, DropReason::no_kernel_path);
-  const auto* quoted_ip = at<IpHdr<F>>(bytes, inner);
-  // The quoted packet was sent by us: its source must be the address that the error came to.
-  if (snapshot.services->find_address<F>(quoted_ip->src) != address)
+  // Errors go to whoever sent what they quote.
+  if (at<IpHdr<F>>(bytes, inner)->src != at<IpHdr<F>>(bytes, meta.l3_offset)->dst)
     return punt(packet, DropReason::icmp_malformed);
   meta.icmp_error = true;
   meta.inner_l3_offset = static_cast<std::uint16_t>(inner);
   meta.inner_l4_offset = quoted.l4_offset;
   meta.inner_proto = quoted.proto;
-  if (!match_port<F>(packet, snapshot, worker, address, quoted.proto, ports->src)) {
+  if (!match<F>(packet, snapshot, worker, address)) {
     meta.icmp_error = false;
     punt(packet, DropReason::icmp_no_flow);
   }
+}
+
+/// Whether a packet that is for none of our addresses may be ours all the same: a server's to a client, or an
+/// error about what it was sent in the client's name, which comes from anywhere.
+template <Family F>
+bool may_concern_dnat(const Packet& packet, const IpHdr<F>& ip, const ServiceTables& tables) noexcept {
+  if (tables.dnat_servers.empty()) [[likely]]
+    return false;
+  return tables.dnat_servers.has_address<F>(ip.src) || packet.meta.proto == kIcmpProto<F>;
 }
 
 template <Family F>
@@ -77,7 +81,7 @@ void classify_ip(Packet& packet, const Snapshot& snapshot, const WorkerState& wo
   const auto* ip = at<IpHdr<F>>(std::span<const std::byte>(packet.bytes), meta.l3_offset);
   if (ip == nullptr) return punt(packet, meta.problem);
   const std::uint16_t address = snapshot.services->find_address<F>(ip->dst);
-  if (address == kNoIndex) {
+  if (address == kNoIndex && !may_concern_dnat<F>(packet, *ip, *snapshot.services)) {
     return punt(packet, meta.problem != DropReason::none ? meta.problem : DropReason::no_kernel_path);
   }
   if (meta.fragment != FragmentKind::whole && meta.problem == DropReason::none && is_gathered<F>(meta))
@@ -90,11 +94,11 @@ void classify_ip(Packet& packet, const Snapshot& snapshot, const WorkerState& wo
   switch (meta.proto) {
     case IpProto::tcp:
     case IpProto::udp: {
-      if (meta.problem != DropReason::none) return packet.drop(meta.problem);
-      const auto* ports = at<L4Ports>(std::span<const std::byte>(packet.bytes), meta.l4_offset);
-      if (!match_port<F>(packet, snapshot, worker, address, meta.proto, ports->dst)) {
-        punt(packet, DropReason::no_kernel_path);
+      if (meta.problem != DropReason::none) {
+        if (address == kNoIndex) return punt(packet, meta.problem);
+        return packet.drop(meta.problem);
       }
+      if (!match<F>(packet, snapshot, worker, address)) punt(packet, DropReason::no_kernel_path);
       return;
     }
     case kIcmpProto<F>:
@@ -132,20 +136,38 @@ FlowKey<Family::v6> flow_key<Family::v6>(const Packet& packet) noexcept {
   return key_of<Family::v6>(packet);
 }
 
-std::optional<Destination> find_destination(const ServiceTables& tables, std::uint16_t address, IpProto proto,
-                                            base::Be16 port) noexcept {
-  const std::uint16_t service = tables.by_port.find({address, proto, port});
-  if (service != kNoIndex) return Destination{Direction::to_server, service};
+template <Family F>
+std::optional<Destination> find_destination(const ServiceTables& tables, const FlowKey<F>& key,
+                                            std::uint16_t address) noexcept {
+  if (address == kNoIndex) [[unlikely]] {
+    if (!tables.dnat_servers.contains<F>(key.src, key.proto, key.src_port)) return std::nullopt;
+    return Destination{Direction::to_client, kNoIndex, true};
+  }
+  const std::uint16_t service = tables.by_port.find({address, key.proto, key.dst_port});
+  if (service != kNoIndex) return Destination{Direction::to_server, service, false};
   const ServedAddress& served = tables.addresses[address];
-  if (!served.is_local || !served.source_ports.contains(port.host())) return std::nullopt;
-  return Destination{Direction::to_client, kNoIndex};
+  if (!served.is_local || !served.source_ports.contains(key.dst_port.host())) return std::nullopt;
+  return Destination{Direction::to_client, kNoIndex, false};
 }
 
-std::uint8_t owner_of(const Destination& destination, std::uint64_t hash, base::Be16 port,
-                      unsigned workers) noexcept {
-  return destination.direction == Direction::to_server ? owner_of_hash(hash, workers)
-                                                       : owner_of_port(port, workers);
+template <Family F>
+std::uint8_t owner_of(const Destination& destination, const FlowKey<F>& key,
+                      const WorkerState& worker) noexcept {
+  if (worker.workers == 1) return 0;
+  const FlowTable<F>& flows = worker.flows<F>();
+  if (destination.direction == Direction::to_server)
+    return owner_of_hash(flows.client_hash(key.src, key.src_port, key.proto), worker.workers);
+  if (destination.keeps_client)
+    return owner_of_hash(flows.client_hash(key.dst, key.dst_port, key.proto), worker.workers);
+  return owner_of_port(key.dst_port, worker.workers);
 }
+
+template std::optional<Destination> find_destination(const ServiceTables&, const FlowKey<Family::v4>&,
+                                                     std::uint16_t) noexcept;
+template std::optional<Destination> find_destination(const ServiceTables&, const FlowKey<Family::v6>&,
+                                                     std::uint16_t) noexcept;
+template std::uint8_t owner_of(const Destination&, const FlowKey<Family::v4>&, const WorkerState&) noexcept;
+template std::uint8_t owner_of(const Destination&, const FlowKey<Family::v6>&, const WorkerState&) noexcept;
 
 template <Family F>
 void classify_gathered(Packet& packet, const Snapshot& snapshot, const WorkerState& worker) noexcept {
@@ -153,7 +175,7 @@ void classify_gathered(Packet& packet, const Snapshot& snapshot, const WorkerSta
   const auto* ip = at<IpHdr<F>>(std::span<const std::byte>(packet.bytes), meta.l3_offset);
   const std::uint16_t address = snapshot.services->find_address<F>(ip->dst);
   const bool has_ports = meta.proto == IpProto::tcp || meta.proto == IpProto::udp;
-  if (!has_ports || !match_port<F>(packet, snapshot, worker, address, meta.proto, packet.tag.ports.dst)) {
+  if (!has_ports || !match<F>(packet, snapshot, worker, address)) {
     return punt(packet, DropReason::no_kernel_path);
   }
   if (meta.owner != worker.id) packet.verdict = Verdict::hand_over;

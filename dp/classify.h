@@ -15,17 +15,22 @@ namespace sluice::dp {
 /// gather() goes on with them. Pre: parse() ran. Thread: worker.
 void classify(Packet& packet, const Snapshot& snapshot, const WorkerState& worker, bool steer) noexcept;
 
-/// What comes to one of our addresses at a port.
+/// Whose a packet is, and which way it goes.
 struct Destination {
   Direction direction = Direction::to_server;
   std::uint16_t service = kNoIndex;  ///< to_server: whose virtual IP and port it is
+  bool keeps_client = false;         ///< to_client: to the client's own address (mode dnat)
 };
-/// Nothing: the kernel's. `address`: number in ServiceTables::addresses. Thread: any.
-[[nodiscard]] std::optional<Destination> find_destination(const ServiceTables& tables, std::uint16_t address,
-                                                          base::IpProto proto, base::Be16 port) noexcept;
-/// The worker that owns what comes to `port` with a flow key of this hash.
-[[nodiscard]] std::uint8_t owner_of(const Destination& destination, std::uint64_t hash, base::Be16 port,
-                                    unsigned workers) noexcept;
+/// Of a packet with this key. Nothing: the kernel's. `address`: number of key.dst in
+/// ServiceTables::addresses; kNoIndex: it is none of ours. Thread: any.
+template <base::Family F>
+[[nodiscard]] std::optional<Destination> find_destination(const ServiceTables& tables, const FlowKey<F>& key,
+                                                          std::uint16_t address) noexcept;
+/// The worker that owns the flow of a packet with this key. Flows of one end of a client, and replies to a
+/// source port, have one each: so a flow has the same by both its keys.
+template <base::Family F>
+[[nodiscard]] std::uint8_t owner_of(const Destination& destination, const FlowKey<F>& key,
+                                    const WorkerState& worker) noexcept;
 
 /// The same for a fragment of which the datagram is known, by the ports of its first; `hand_over` where
 /// another worker owns the flow. Pre: packet.tag is known, and meta.proto that of the tag. Thread: worker.

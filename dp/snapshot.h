@@ -45,6 +45,7 @@ struct Choices {
 
 struct Service {
   base::IpProto proto = base::IpProto::tcp;
+  config::Mode mode = config::Mode::fullnat;
   config::Balance balance = config::Balance::roundrobin;
   config::HashKey hash_key = config::HashKey::source;
   std::uint32_t half_open_ms = 0;      ///< connect timeout; for UDP the same as open_ms
@@ -53,15 +54,16 @@ struct Service {
   std::uint32_t server_closed_ms = 0;  ///< the client may still send
   config::IdleRefresh idle_refresh = config::IdleRefresh::any;
   config::SynCookies syn_cookies = config::SynCookies::automatic;
-  const Choices* choices = nullptr;            ///< null or empty: no usable server
-  std::uint32_t maxconn = 0;                   ///< connections at one time; 0: no limit
-  std::uint32_t queue_ms = 0;                  ///< a SYN may wait for a place for so long
-  std::uint32_t retry_ms = 0;                  ///< between two attempts at one server
-  std::uint16_t retries = 0;                   ///< further attempts
-  bool redispatch = false;                     ///< further attempts go to other servers
-  std::uint16_t mss = config::Mss::kAuto;      ///< config::Mss::limit
-  bool refuses = true;                         ///< when no server is usable; else silence
-  std::vector<std::uint16_t> local_addresses;  ///< numbers in ServiceTables::addresses
+  const Choices* choices = nullptr;               ///< null or empty: no usable server
+  std::uint32_t maxconn = 0;                      ///< connections at one time; 0: no limit
+  std::uint32_t queue_ms = 0;                     ///< a SYN may wait for a place for so long
+  std::uint32_t retry_ms = 0;                     ///< between two attempts at one server
+  std::uint16_t retries = 0;                      ///< further attempts
+  bool redispatch = false;                        ///< further attempts go to other servers
+  std::uint16_t mss = config::Mss::kAuto;         ///< config::Mss::limit
+  bool refuses = true;                            ///< when no server is usable; else silence
+  std::vector<std::uint16_t> local_addresses;     ///< numbers in ServiceTables::addresses
+  std::vector<base::IpAddress> server_addresses;  ///< in mode dnat, those that drain too; sorted
 };
 
 struct Server {
@@ -99,9 +101,10 @@ struct ServiceTables {
   AddressIndex<base::Family::v6> addresses_v6;
   std::vector<ServedAddress> addresses;
   ServiceIndex by_port;
-  std::vector<Service> services;                        ///< by slot
-  std::vector<Server> servers;                          ///< by slot
-  std::vector<PortPool*> pools;                         ///< [pool * workers + worker]; null: unused number
+  EndpointSet dnat_servers;       ///< that know clients by their own addresses, and answer to these
+  std::vector<Service> services;  ///< by slot
+  std::vector<Server> servers;    ///< by slot
+  std::vector<PortPool*> pools;   ///< [pool * workers + worker]; null: unused number
   std::vector<std::shared_ptr<const Choices>> choices;  ///< keeps Service::choices alive
   std::vector<std::shared_ptr<void>> pool_owners;       ///< keeps `pools` alive
 
@@ -121,7 +124,9 @@ struct Snapshot {
   unsigned workers = 1;
   std::shared_ptr<const ServiceTables> services;
   std::shared_ptr<const AdjacencyTable> next_hops;
-  std::vector<AdjacencyId> server_hops;    ///< by server slot; kNoAdjacency: no route
+  std::vector<AdjacencyId> server_hops;  ///< by server slot; kNoAdjacency: no route
+  /// By server slot, in mode dnat: the network that the server shares with a port of ours; length 0: none.
+  std::vector<base::Prefix> server_networks;
   std::vector<std::uint16_t> server_mtus;  ///< by service slot: the least towards its servers; 0: not known
   std::vector<VirtualMac> virtual_macs;
 };

@@ -147,6 +147,7 @@ void Control::publish() {
   snapshot->services = tables_;
   snapshot->next_hops = next_hops_.table();
   snapshot->server_hops = server_hops(*tables_, *snapshot->next_hops);
+  snapshot->server_networks = server_networks(*tables_, *snapshot->next_hops);
   snapshot->server_mtus = server_mtus(*tables_, *snapshot->next_hops, snapshot->server_hops);
   snapshot->virtual_macs = find_virtual_macs();
   for (const auto& port : ports_.ports()) port->hear(macs_of(snapshot->virtual_macs, port->index()));
@@ -158,6 +159,16 @@ void Control::update_filters() {
   for (const auto* slot : compiler_.services()) {
     if (slot == nullptr) continue;
     rules.services.push_back({slot->service.vip.address, slot->service.protocol, slot->service.vip.port});
+  }
+  for (const Server& server : tables_->servers) {
+    if (server.service == kNoIndex || tables_->services[server.service].mode != config::Mode::dnat) continue;
+    const bool udp = tables_->services[server.service].proto == base::IpProto::udp;
+    rules.servers.push_back(
+        {server.address, udp ? config::Protocol::udp : config::Protocol::tcp, server.port.host()});
+  }
+  if (!rules.servers.empty()) {
+    for (const InterfaceAddress& address : mirror_->tables().addresses)
+      rules.hosts.push_back(address.prefix.address);
   }
   for (const ServedAddress& address : tables_->addresses) {
     if (!address.is_local) continue;
@@ -190,6 +201,8 @@ void Control::on_kernel() {
   const KernelChanges changes = mirror_->process();
   if (changes.links) look_after_ports();
   if (changes.any()) update_next_hops(changes);
+  // Which of the packets of servers that see the clients are for the host itself.
+  if (changes.addresses && tables_ != nullptr && !tables_->dnat_servers.empty()) update_filters();
 }
 
 void Control::on_fast_tick() {

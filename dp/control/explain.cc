@@ -1,5 +1,7 @@
 #include "dp/control/explain.h"
 
+#include <algorithm>
+
 #include "dp/admission.h"
 #include "dp/classify.h"
 #include "dp/flow/client_hop.h"
@@ -142,7 +144,7 @@ StartFound start_found(const FlowKey<F>& key, std::uint64_t hash, std::uint16_t 
     start.reason = start.room.refusal;
     return start;
   }
-  start.source = foresee_source<F>(start.choice.server, hash, tables, worker, now);
+  start.source = foresee_source<F>(key, start.choice.server, hash, snapshot, worker, now);
   if (!start.source) {
     // A connection that is over gives its port up: as far as that can be told without ending any.
     if (worker.flows<F>().size(FlowClass::closed) == 0) {
@@ -165,14 +167,15 @@ std::uint64_t classify(const FlowKey<F>& key, const Snapshot& snapshot, const Wo
   const ServiceTables& tables = *snapshot.services;
   const std::uint64_t hash = worker.flows<F>().hash(key);
   const std::uint16_t address = tables.find_address<F>(key.dst);
-  found.claim = tables.find_address<F>(key.src) == kNoIndex ? Claim::foreign_address : Claim::sent;
-  if (address == kNoIndex) return hash;
-  found.claim = Claim::foreign_port;
-  const auto destination = find_destination(tables, address, key.proto, key.dst_port);
-  if (!destination) return hash;
-  found.claim = destination->direction == Direction::to_server ? Claim::service : Claim::reply;
-  found.service = destination->service;
-  found.owner = owner_of(*destination, hash, key.dst_port, snapshot.workers);
+  if (const auto destination = find_destination<F>(tables, key, address)) {
+    found.claim = destination->direction == Direction::to_server ? Claim::service : Claim::reply;
+    found.service = destination->service;
+    found.owner = owner_of(*destination, key, worker);
+  } else if (address != kNoIndex) {
+    found.claim = Claim::foreign_port;
+  } else {
+    found.claim = tables.find_address<F>(key.src) == kNoIndex ? Claim::foreign_address : Claim::sent;
+  }
   return hash;
 }
 
@@ -211,10 +214,20 @@ void explain(const FlowKey<F>& key, const Snapshot& snapshot, const WorkerState&
     const bool anew = which.direction == Direction::to_server && key.proto == IpProto::tcp &&
                       class_of(copy.state) == FlowClass::closed;
     if (!anew) return;
-  } else if (found.claim == Claim::reply &&
-             tables.addresses[tables.find_address<F>(key.dst)].is_excluded(key.proto, key.dst_port)) {
-    found.claim = Claim::kernel_port;
-    return;
+  } else if (found.claim == Claim::reply) {
+    const std::uint16_t address = tables.find_address<F>(key.dst);
+    if (address == kNoIndex) {
+      // As without_flow() of dp/flow/track.cc, by whichever port it comes.
+      if (std::any_of(worker.ports.begin(), worker.ports.end(),
+                      [](const PortView& p) { return !p.has_twin; }))
+        return without_flow<F>(key, hash, snapshot, worker, now, found);
+      found.claim = Claim::foreign_address;
+      return;
+    }
+    if (tables.addresses[address].is_excluded(key.proto, key.dst_port)) {
+      found.claim = Claim::kernel_port;
+      return;
+    }
   }
   without_flow<F>(key, hash, snapshot, worker, now, found);
 }

@@ -11,6 +11,7 @@
 #include "dp/control/flow_query.h"
 #include "dp/flow/flow.h"
 #include "dp/flow/flow_life.h"
+#include "dp/flow/flow_source.h"
 #include "dp/kernel/adjacency_table.h"
 #include "dp/snapshot.h"
 #include "dp/worker_state.h"

@@ -94,6 +94,17 @@ Standing standing_of(PassedOver why) noexcept {
   return Standing::not_asked;
 }
 
+config::SourceKind source_kind(const Source& source, config::Mode mode) noexcept {
+  if (mode != config::Mode::dnat) return config::SourceKind::local;
+  switch (source.full_nat) {
+    case FullNat::none: return config::SourceKind::client;
+    case FullNat::shared_network: return config::SourceKind::shared_network;
+    case FullNat::client_is_server: return config::SourceKind::client_is_server;
+    case FullNat::port_in_use: return config::SourceKind::port_in_use;
+  }
+  return config::SourceKind::local;
+}
+
 /// The service's servers in the configuration's order; those that drain come last.
 std::vector<config::ExplainedServer> servers(std::uint16_t service_slot, const StartFound& start,
                                              const Findings& found, const ExplainContext& context) {
@@ -198,6 +209,7 @@ config::ExplainedStart start_report(const StartFound& start, const Findings& fou
   told.evicts = start.room.victim != FlowClass::kCount;
   if (start.source) {
     told.source = start.source->local;
+    told.source_kind = source_kind(*start.source, service.mode);
     told.reuses_port = start.source->reused;
   }
   if (start.reason != DropReason::no_source_port) {

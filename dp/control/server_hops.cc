@@ -1,6 +1,18 @@
 #include "dp/control/server_hops.h"
 
 namespace sluice::dp {
+namespace {
+
+/// The network on one of our links that holds `address`; length 0: none, or one of which nothing is known.
+template <base::Family F>
+base::Prefix network_of(const base::Address<F>& address, const AdjacencyTable& hops) {
+  const RouteTable<F>& routes = *hops.routing<F>().routes;
+  const RouteValue* route = routes.lookup(address);
+  if (route == nullptr || route->kind != RouteKind::on_link) return {};
+  return {address, routes.length_of(address)};
+}
+
+}  // namespace
 
 std::vector<AdjacencyId> server_hops(const ServiceTables& tables, const AdjacencyTable& hops) {
   std::vector<AdjacencyId> ids;
@@ -25,6 +37,17 @@ std::vector<std::uint16_t> server_mtus(const ServiceTables& tables, const Adjace
     }
   }
   return mtus;
+}
+
+std::vector<base::Prefix> server_networks(const ServiceTables& tables, const AdjacencyTable& hops) {
+  std::vector<base::Prefix> networks(tables.servers.size());
+  for (std::size_t slot = 0; slot < networks.size(); ++slot) {
+    const Server& server = tables.servers[slot];
+    if (server.service == kNoIndex || tables.services[server.service].mode != config::Mode::dnat) continue;
+    networks[slot] = server.address.is_v4() ? network_of<base::Family::v4>(server.address.v4(), hops)
+                                            : network_of<base::Family::v6>(server.address.v6(), hops);
+  }
+  return networks;
 }
 
 }  // namespace sluice::dp

@@ -102,7 +102,7 @@ class ServiceCompiler::Build {
   std::shared_ptr<ServiceTables> tables_ = std::make_shared<ServiceTables>();
 
  private:
-  static ServiceKey key_of(const config::ForwardingService& s) { return {s.name, s.vip, s.protocol}; }
+  static ServiceKey key_of(const config::ForwardingService& s) { return {s.name, s.vip, s.protocol, s.mode}; }
 
   base::Result<void> add_configured(const config::ForwardingState& state) {
     std::set<std::pair<base::Endpoint, config::Protocol>> endpoints;
@@ -232,6 +232,7 @@ class ServiceCompiler::Build {
             std::clamp<std::int64_t>(d.count(), 1, std::numeric_limits<std::int32_t>::max()));
       };
       to.proto = proto_of(from.protocol);
+      to.mode = from.mode;
       to.balance = from.balance;
       to.hash_key = from.hash_key;
       const bool udp = from.protocol == config::Protocol::udp;
@@ -274,6 +275,7 @@ class ServiceCompiler::Build {
 
   base::Result<void> fill_servers() {
     std::set<PoolKey> used;
+    std::set<EndpointSet::Entry> dnat_servers;
     for (auto& [key, entry] : registry_.servers) {
       const auto& service = registry_.services.at(std::get<0>(key));
       if (tables_->servers.size() <= entry.slot) tables_->servers.resize(entry.slot + std::size_t{1});
@@ -284,6 +286,10 @@ class ServiceCompiler::Build {
       to.usable = entry.value.weight != 0;
       to.maxconn = entry.value.maxconn;
       to.maxqueue = entry.value.maxqueue;
+      if (Service& its = tables_->services[service.slot]; its.mode == config::Mode::dnat) {
+        dnat_servers.insert({to.address, its.proto, to.port});
+        its.server_addresses.push_back(to.address);
+      }
       entry.value.pools.clear();
       for (const base::IpAddress& local : service.value.service.local_addresses) {
         const config::PortRange range = service.value.service.source_ports;
@@ -299,6 +305,9 @@ class ServiceCompiler::Build {
       }
       entry.value.pools = to.pools;
     }
+    tables_->dnat_servers = EndpointSet(dnat_servers);
+    for (Service& service : tables_->services)
+      std::sort(service.server_addresses.begin(), service.server_addresses.end());
     // A pool outlives its configuration until it has got all ports back that its flows have.
     std::erase_if(registry_.pools, [&](const auto& item) {
       return !used.contains(item.first) &&

@@ -54,8 +54,9 @@ class ServiceCompiler {
   bool note_flows(std::vector<bool> in_use);
 
  private:
-  using ServiceKey = std::tuple<std::string, base::Endpoint, config::Protocol>;  // name, vip, protocol
-  using ServerKey = std::tuple<ServiceKey, std::string, base::Endpoint>;         // service, name, endpoint
+  /// Name, VIP, protocol, mode: a service whose mode changes is another, beside which the one before drains.
+  using ServiceKey = std::tuple<std::string, base::Endpoint, config::Protocol, config::Mode>;
+  using ServerKey = std::tuple<ServiceKey, std::string, base::Endpoint>;  // service, name, endpoint
   using PoolKey = std::tuple<config::Protocol, base::IpAddress, base::Endpoint, std::uint16_t, std::uint16_t>;
   template <typename Value>
   struct Slotted {

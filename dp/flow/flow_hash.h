@@ -18,7 +18,8 @@ class FlowHash {
   };
   explicit constexpr FlowHash(const Seed& seed) noexcept : seed_(seed) {}
 
-  /// Bits 0–31 choose the bucket, 32–46 are the tag, 48–63 choose the worker: independent of one another.
+  /// Bits 0–31 choose the bucket, 32–46 are the tag, 48–63 the shard of a fragmented datagram: independent of
+  /// one another.
   [[nodiscard]] std::uint64_t operator()(const FlowKey<base::Family::v4>& key) const noexcept {
     const std::uint64_t addresses = std::uint64_t{key.src.value.raw()} << 32 | key.dst.value.raw();
     return finish(fold(addresses + seed_.a, ports(key) + seed_.b));
@@ -31,6 +32,19 @@ class FlowHash {
     return finish(fold(h + seed_.b, ports(key) + seed_.c));
   }
 
+  /// Of the client's end alone, which is the same in both keys of a flow that keeps it (mode dnat): chooses
+  /// the worker, by bits 48–63.
+  [[nodiscard]] std::uint64_t of_client(const base::Ipv4& address, base::Be16 port,
+                                        base::IpProto proto) const noexcept {
+    return fold(address.value.raw() + seed_.d, (end(port, proto) + seed_.a) | 1);
+  }
+  [[nodiscard]] std::uint64_t of_client(const base::Ipv6& address, base::Be16 port,
+                                        base::IpProto proto) const noexcept {
+    const auto words = std::bit_cast<Words>(address.bytes);
+    const std::uint64_t h = fold(words.low + seed_.a, words.high + seed_.b);
+    return fold(h ^ seed_.d, (end(port, proto) + seed_.c) | 1);
+  }
+
  private:
   struct Words {
     std::uint64_t low, high;
@@ -39,6 +53,9 @@ class FlowHash {
   static constexpr std::uint64_t ports(const FlowKey<F>& key) noexcept {
     return std::uint64_t{key.src_port.raw()} << 32 | std::uint64_t{key.dst_port.raw()} << 8 |
            static_cast<std::uint64_t>(key.proto);
+  }
+  static constexpr std::uint64_t end(base::Be16 port, base::IpProto proto) noexcept {
+    return std::uint64_t{port.raw()} << 8 | static_cast<std::uint64_t>(proto);
   }
   static constexpr std::uint64_t fold(std::uint64_t x, std::uint64_t y) noexcept {
     __extension__ using Wide = unsigned __int128;
@@ -52,7 +69,7 @@ class FlowHash {
   Seed seed_;
 };
 
-/// The worker that owns the client side of a flow. Every worker computes the same.
+/// The worker that owns what this is the hash of. Every worker computes the same.
 [[nodiscard]] constexpr std::uint8_t owner_of_hash(std::uint64_t hash, unsigned workers) noexcept {
   return static_cast<std::uint8_t>(((hash >> 48) * workers) >> 16);
 }

@@ -1,13 +1,13 @@
 #include "dp/flow/flow_life.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "base/checksum.h"
 #include "dp/admission.h"
 #include "dp/answer.h"
 #include "dp/choose_server.h"
 #include "dp/flow/attempt.h"
+#include "dp/flow/flow_source.h"
 #include "dp/flow/tcp_track.h"
 #include "dp/own_reset.h"
 #include "dp/own_segment.h"
@@ -83,52 +83,6 @@ void set_deltas(Flow<F>& flow) noexcept {
   addresses.replace(flow.client_port, flow.local_port);
   addresses.replace(flow.vip_port, flow.server_port);
   flow.l4_delta = addresses.folded();
-}
-
-/// Finds a source port towards the flow's server, starting at a local address that the client's hash chooses.
-/// Fills local address, port and pool. Nothing when all are in use. Ports: PortPool&, or PortPool::Foresight,
-/// which leaves the pool as it is.
-template <typename Ports, Family F>
-std::optional<PortPool::Lease> lease_port(Flow<F>& flow, std::uint16_t& pool, std::uint64_t hash,
-                                          const ServiceTables& tables, const WorkerState& worker,
-                                          base::Tick now) noexcept {
-  const Service& service = tables.services[flow.service];
-  const Server& server = tables.servers[flow.server_slot];
-  const std::size_t n = service.local_addresses.size();
-  constexpr unsigned kAttempts = 8;
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::size_t which = (hash + i) % n;
-    const ServedAddress& address = tables.addresses[service.local_addresses[which]];
-    pool = server.pools[which];
-    Ports ports(*tables.pools[std::size_t{pool} * worker.workers + worker.id]);
-    flow.local = address.address.template as<F>();
-    for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
-      const auto lease = ports.take(now, address.excluded_for(flow.proto));
-      if (!lease) break;
-      flow.local_port = lease->port;
-      const FlowKey<F> key = flow.server_key();
-      // A flow of an earlier configuration may still use the pair.
-      if (!worker.flows<F>().find(key, worker.flows<F>().hash(key))) return lease;
-      ports.give_back(lease->port);
-    }
-  }
-  return std::nullopt;
-}
-
-/// Like lease_port(); when no port is free, connections that are over give theirs up early, the oldest first.
-/// A bounded number of them: they may be of other servers.
-template <Family F>
-std::optional<PortPool::Lease> lease_port_or_evict(Flow<F>& flow, std::uint16_t& pool, std::uint64_t hash,
-                                                   const Snapshot& snapshot, WorkerState& worker,
-                                                   base::Tick now) noexcept {
-  constexpr unsigned kEvictions = 16;
-  for (unsigned evicted = 0;; ++evicted) {
-    const auto lease = lease_port<PortPool&>(flow, pool, hash, *snapshot.services, worker, now);
-    if (lease || evicted == kEvictions) return lease;
-    const std::uint32_t over = worker.flows<F>().soonest(FlowClass::closed);
-    if (over == kNoFlow) return std::nullopt;
-    end_flow<F>(over, snapshot, worker, now);
-  }
 }
 
 /// The server may hold the port pair in TIME_WAIT: number the connection beyond the old one, and have no
@@ -248,22 +202,6 @@ Room room_for_flow(const WorkerState& worker) noexcept {
 }
 
 template <Family F>
-std::optional<Source> foresee_source(std::uint16_t server, std::uint64_t hash, const ServiceTables& tables,
-                                     const WorkerState& worker, base::Tick now) noexcept {
-  Flow<F> flow;
-  flow.server_slot = server;
-  const Server& its = tables.servers[server];
-  flow.service = its.service;
-  flow.server = its.address.as<F>();
-  flow.server_port = its.port;
-  flow.proto = tables.services[its.service].proto;
-  std::uint16_t pool = kNoIndex;
-  const auto lease = lease_port<PortPool::Foresight>(flow, pool, hash, tables, worker, now);
-  if (!lease) return std::nullopt;
-  return Source{{flow.local, lease->port.host()}, lease->reused};
-}
-
-template <Family F>
 void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot, WorkerState& worker,
                 base::Tick now) noexcept {
   const ServiceTables& tables = *snapshot.services;
@@ -296,7 +234,7 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   flow.last_seen = now;
   flow.flags = refresh_flag<F>(flow.flags, service);
   std::uint16_t pool = kNoIndex;
-  const auto lease = lease_port_or_evict(flow, pool, packet.meta.hash, snapshot, worker, now);
+  const auto lease = take_source(flow, pool, packet.meta.hash, snapshot, worker, now);
   if (!lease) return packet.drop(DropReason::no_source_port);
   set_deltas(flow);
 
@@ -314,7 +252,7 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   if (packet.meta.spliced) due_ms = std::min(due_ms, kSynAgainMs);
   const std::uint32_t number = worker.flows<F>().insert(flow, now, now + due_ms);
   if (number == kNoFlow) {
-    tables.pools[std::size_t{pool} * worker.workers + worker.id]->give_back(flow.local_port);
+    give_source_back(flow, pool, snapshot, worker);
     return packet.drop(DropReason::flow_table_full);
   }
   FlowDetail& detail = worker.flows<F>().detail(number);
@@ -336,16 +274,7 @@ void end_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worke
   FlowTable<F>& flows = worker.flows<F>();
   const Flow<F>& flow = flows.flow(number);
   FlowDetail& detail = flows.detail(number);
-  PortPool& ports = *snapshot.services->pools[std::size_t{detail.pool} * worker.workers + worker.id];
-  const bool server_forgot =
-      flow.proto != IpProto::tcp || flow.state == FlowState::reset ||
-      (flow.state == FlowState::time_wait && (flow.flags & Flow<F>::kServerClosedFirst) == 0);
-  if (server_forgot) {
-    ports.give_back(flow.local_port);
-  } else {
-    ports.give_back_lingering(flow.local_port, now,
-                              flow.end[index(Direction::to_server)] + detail.sequence_delta);
-  }
+  give_source_back(flow, detail, snapshot, worker, now);
   forget_syn(detail.syn, worker);
   if (is_handshake(flow)) --worker.handshakes_open;
   if (class_of(flow.state) != FlowClass::closed) count_closed(flow, worker);
@@ -381,10 +310,6 @@ void expire_flows(const Snapshot& snapshot, WorkerState& worker, base::Tick now,
 
 template Room room_for_flow<Family::v4>(const WorkerState&) noexcept;
 template Room room_for_flow<Family::v6>(const WorkerState&) noexcept;
-template std::optional<Source> foresee_source<Family::v4>(std::uint16_t, std::uint64_t, const ServiceTables&,
-                                                          const WorkerState&, base::Tick) noexcept;
-template std::optional<Source> foresee_source<Family::v6>(std::uint16_t, std::uint64_t, const ServiceTables&,
-                                                          const WorkerState&, base::Tick) noexcept;
 template void start_flow(Packet&, const FlowKey<Family::v4>&, const Snapshot&, WorkerState&,
                          base::Tick) noexcept;
 template void start_flow(Packet&, const FlowKey<Family::v6>&, const Snapshot&, WorkerState&,

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <optional>
-
 #include "dp/packet.h"
 #include "dp/snapshot.h"
 #include "dp/worker_state.h"
@@ -27,16 +25,6 @@ struct Room {
 };
 template <base::Family F>
 [[nodiscard]] Room room_for_flow(const WorkerState& worker) noexcept;
-
-/// The source that a flow of a client's key, with this hash, would get towards `server` now; takes nothing.
-struct Source {
-  base::Endpoint local;
-  bool reused = false;  ///< the server may still hold the pair in TIME_WAIT
-};
-template <base::Family F>
-[[nodiscard]] std::optional<Source> foresee_source(std::uint16_t server, std::uint64_t hash,
-                                                   const ServiceTables& tables, const WorkerState& worker,
-                                                   base::Tick now) noexcept;
 
 /// Begins a flow for a client's first packet, and puts it into packet.meta.flow. On failure the packet's
 /// verdict is set: dropped with a reason, or, where no server is usable, turned into a refusal. Pre: no flow

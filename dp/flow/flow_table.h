@@ -24,6 +24,11 @@ class FlowTable {
   static base::Result<FlowTable> create(std::uint32_t capacity, const FlowHash& hash, base::Tick now);
 
   [[nodiscard]] std::uint64_t hash(const FlowKey<F>& key) const noexcept { return hash_(key); }
+  /// FlowHash::of_client().
+  [[nodiscard]] std::uint64_t client_hash(const base::Address<F>& address, base::Be16 port,
+                                          base::IpProto proto) const noexcept {
+    return hash_.of_client(address, port, proto);
+  }
   /// Touches the bucket of a hash, then (once that has arrived) the record that it most likely leads to.
   void prefetch_bucket(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
   void prefetch_record(std::uint64_t hash) const noexcept {

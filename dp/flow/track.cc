@@ -52,8 +52,10 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
   if (to_client) {
     const ServiceTables& tables = *snapshot.services;
     const std::uint16_t address = tables.find_address<F>(key.dst);
-    if (address != kNoIndex && tables.addresses[address].is_excluded(key.proto, key.dst_port)) {
-      packet.verdict = Verdict::punt;  // a port that the kernel itself uses
+    // What a server sends of its own accord may well be meant for somebody whom the kernel has routed to it.
+    const bool routed = address == kNoIndex && worker.ports[packet.in_port].has_twin;
+    if (routed || (address != kNoIndex && tables.addresses[address].is_excluded(key.proto, key.dst_port))) {
+      packet.verdict = Verdict::punt;  // else a port that the kernel itself uses
       packet.reason = DropReason::no_flow;
       return;
     }

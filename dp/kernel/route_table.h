@@ -54,6 +54,9 @@ struct AddressBits<base::Family::v4> {
   [[nodiscard]] constexpr AddressBits operator&(const AddressBits& other) const noexcept {
     return {word & other.word};
   }
+  [[nodiscard]] constexpr std::uint8_t ones() const noexcept {
+    return static_cast<std::uint8_t>(std::popcount(word));
+  }
   /// Well mixed in the high bits.
   [[nodiscard]] constexpr std::uint64_t hash() const noexcept {
     return (word ^ (word >> 15)) * 0x9e3779b97f4a7c15ULL;
@@ -79,6 +82,9 @@ struct AddressBits<base::Family::v6> {
   }
   [[nodiscard]] constexpr AddressBits operator&(const AddressBits& other) const noexcept {
     return {high & other.high, low & other.low};
+  }
+  [[nodiscard]] constexpr std::uint8_t ones() const noexcept {
+    return static_cast<std::uint8_t>(std::popcount(high) + std::popcount(low));
   }
   [[nodiscard]] constexpr std::uint64_t hash() const noexcept {
     const std::uint64_t mixed = (high * 0x9e3779b97f4a7c15ULL) ^ std::rotl(low * 0xc2b2ae3d27d4eb4fULL, 29);
@@ -148,6 +154,15 @@ class RouteTable {
       if (slot.number != 0) return &values_[slot.number - 1];
     }
     return default_ == 0 ? nullptr : &values_[default_ - 1];
+  }
+
+  /// The length of the longest prefix that holds `address`; 0 when none but a default route does.
+  [[nodiscard]] std::uint8_t length_of(const base::Address<F>& address) const noexcept {
+    const Bits bits = Bits::of(address);
+    for (const Level& level : levels_) {
+      if (slots_[find(level, bits & level.mask)].number != 0) return level.mask.ones();
+    }
+    return 0;
   }
 
   /// Distinct prefix lengths present, the default route's not counted: the most probes that a lookup takes.

@@ -11,6 +11,9 @@
  *     before their first
  *   - ICMP error: source of the quoted packet owned        -> sluice (it quotes what sluice sent: to a client
  * with the VIP as source, to a server with a local address)
+ *   - TCP, UDP and fragments *from* a server that answers to clients' own addresses (mode dnat), by its
+ * source port, unless they are for the host itself; ICMP errors that quote what such a server was sent ->
+ * sluice
  *   - all else (ARP, ND, ping, VRRP, SSH, ...)             -> the kernel
  * "sluice" means the AF_XDP socket of the frame's own receive queue. Where there is none (the process died,
  * or has not finished starting) the frame is dropped: a kernel that saw it would reset live connections.
@@ -125,17 +128,19 @@ ALWAYS_INLINE void count(__u32 which) {
   if (counter) ++*counter;
 }
 
-ALWAYS_INLINE void key_of_v4(struct filter_key* key, const __u8 address[4], __u8 protocol) {
+ALWAYS_INLINE void key_of_v4(struct filter_key* key, const __u8 address[4], __u8 protocol, __u8 role) {
   __builtin_memset(key, 0, sizeof(*key));
   key->address[10] = key->address[11] = 0xff; /* ::ffff:a.b.c.d */
   __builtin_memcpy(&key->address[12], address, 4);
   key->protocol = protocol;
+  key->role = role;
 }
 
-ALWAYS_INLINE void key_of_v6(struct filter_key* key, const __u8 address[16], __u8 protocol) {
+ALWAYS_INLINE void key_of_v6(struct filter_key* key, const __u8 address[16], __u8 protocol, __u8 role) {
   __builtin_memset(key, 0, sizeof(*key));
   __builtin_memcpy(key->address, address, 16);
   key->protocol = protocol;
+  key->role = role;
 }
 
 ALWAYS_INLINE int owns_any_port(const struct filter_key* key) {
@@ -242,26 +247,42 @@ ALWAYS_INLINE int walk(struct xdp_md* ctx, int ipv6, __u32 offset) {
 
 /* Makes `key` of the source or destination address of the IP header at `offset`. */
 ALWAYS_INLINE int key_at(struct xdp_md* ctx, int ipv6, __u32 offset, int destination, __u8 protocol,
-                         struct filter_key* key) {
+                         __u8 role, struct filter_key* key) {
   if (ipv6) {
     const struct ipv6_hdr* ip = start_of(ctx) + (offset & 0x3fff);
     if ((void*)(ip + 1) > end_of(ctx)) return 0;
-    key_of_v6(key, destination ? ip->dst : ip->src, protocol);
+    key_of_v6(key, destination ? ip->dst : ip->src, protocol, role);
   } else {
     const struct ipv4_hdr* ip = start_of(ctx) + (offset & 0x3fff);
     if ((void*)(ip + 1) > end_of(ctx)) return 0;
-    key_of_v4(key, destination ? ip->dst : ip->src, protocol);
+    key_of_v4(key, destination ? ip->dst : ip->src, protocol, role);
   }
   return 1;
 }
 
-/* Whether the source (or destination) of the TCP or UDP packet whose IP header is at `offset` is sluice's. */
-ALWAYS_INLINE int side_is_ours(struct xdp_md* ctx, int ipv6, __u32 offset, int found, int destination) {
+/* Which address of a packet is looked up, and in which role: a global function has five arguments. */
+#define DESTINATION 1
+#define SIDE(role, destination) ((role) << 1 | (destination))
+#define OWN_DESTINATION SIDE(FILTER_OWN, DESTINATION)
+#define OWN_SOURCE SIDE(FILTER_OWN, 0)
+#define SERVER_DESTINATION SIDE(FILTER_SERVER, DESTINATION)
+#define SERVER_SOURCE SIDE(FILTER_SERVER, 0)
+#define HOST_DESTINATION SIDE(FILTER_HOST, DESTINATION)
+#define HOST_SOURCE SIDE(FILTER_HOST, 0)
+
+/* Whether that side of the TCP or UDP packet whose IP header is at `offset` is sluice's. */
+GLOBAL int side_is_ours(struct xdp_md* ctx, int ipv6, __u32 offset, int found, __u32 side) {
   struct filter_key key;
-  if (!key_at(ctx, ipv6, offset, destination, PROTOCOL_OF(found), &key)) return 0;
+  if (!key_at(ctx, ipv6, offset, side & DESTINATION, PROTOCOL_OF(found), side >> 1, &key)) return 0;
   const struct port_pair* ports = start_of(ctx) + OFFSET_OF(found);
   if ((void*)(ports + 1) > end_of(ctx)) return 0;
-  return owns(&key, destination ? ports->dst : ports->src);
+  return owns(&key, side & DESTINATION ? ports->dst : ports->src);
+}
+
+/* The same of any port of that address. */
+GLOBAL int owns_any_port_of(struct xdp_md* ctx, int ipv6, __u32 offset, __u32 protocol, __u32 side) {
+  struct filter_key key;
+  return key_at(ctx, ipv6, offset, side & DESTINATION, protocol, side >> 1, &key) && owns_any_port(&key);
 }
 
 ALWAYS_INLINE int is_transport(int found) {
@@ -278,7 +299,9 @@ GLOBAL int quotes_ours(struct xdp_md* ctx, int ipv6, __u32 icmp_offset) {
   const __u32 inner = icmp_offset + sizeof(*icmp);
   const int found = walk(ctx, ipv6, inner);
   if (found < 0 || found & LATER || !is_transport(found)) return 0;
-  return side_is_ours(ctx, ipv6, inner, found, 0);
+  if (side_is_ours(ctx, ipv6, inner, found, OWN_SOURCE)) return 1;
+  return side_is_ours(ctx, ipv6, inner, found, SERVER_DESTINATION) &&
+         !owns_any_port_of(ctx, ipv6, inner, PROTO_TCP, HOST_SOURCE);
 }
 
 /* Steps over extension headers at `offset` to the fragment header. Returns its offset or NOT_FOUND. */
@@ -350,14 +373,24 @@ GLOBAL int is_kernels(struct xdp_md* ctx, int ipv6, __u32 offset) {
 /* Whether a later fragment may be sluice's. Behind an IPv6 fragment header there may be further headers,
  * which only the first fragment shows. */
 GLOBAL int may_be_ours(struct xdp_md* ctx, int ipv6, __u32 offset, __u32 protocol) {
-  struct filter_key key;
   offset &= 0x3fff;
   const int any = ipv6 && is_extension(protocol);
   if (!any && protocol != PROTO_TCP && protocol != PROTO_UDP) return 0;
-  if (!key_at(ctx, ipv6, offset, 1, any ? PROTO_TCP : protocol, &key)) return 0;
-  if (owns_any_port(&key)) return 1;
-  key.protocol = PROTO_UDP;
-  return any && owns_any_port(&key);
+  const __u32 first = any ? PROTO_TCP : protocol;
+  if (owns_any_port_of(ctx, ipv6, offset, first, OWN_DESTINATION)) return 1;
+  if (any && owns_any_port_of(ctx, ipv6, offset, PROTO_UDP, OWN_DESTINATION)) return 1;
+  if (!owns_any_port_of(ctx, ipv6, offset, first, SERVER_SOURCE) &&
+      !(any && owns_any_port_of(ctx, ipv6, offset, PROTO_UDP, SERVER_SOURCE))) {
+    return 0;
+  }
+  return !owns_any_port_of(ctx, ipv6, offset, PROTO_TCP, HOST_DESTINATION);
+}
+
+/* Whether the TCP or UDP packet whose IP header is at `offset` is sluice's. */
+ALWAYS_INLINE int transport_is_ours(struct xdp_md* ctx, int ipv6, __u32 offset, int found) {
+  if (side_is_ours(ctx, ipv6, offset, found, OWN_DESTINATION)) return 1;
+  return side_is_ours(ctx, ipv6, offset, found, SERVER_SOURCE) &&
+         !owns_any_port_of(ctx, ipv6, offset, PROTO_TCP, HOST_DESTINATION);
 }
 
 /* Whether the packet whose IP header is at `offset` is sluice's. */
@@ -368,7 +401,7 @@ GLOBAL int is_ours(struct xdp_md* ctx, int ipv6, __u32 offset) {
   if (found & LATER) {
     return may_be_ours(ctx, ipv6, offset, PROTOCOL_OF(found)) && !is_kernels(ctx, ipv6, offset);
   }
-  const int ours = is_transport(found) && side_is_ours(ctx, ipv6, offset, found, 1);
+  const int ours = is_transport(found) && transport_is_ours(ctx, ipv6, offset, found);
   if (found & FRAGMENT) {
     note_datagram(ctx, ipv6, offset, ours);
   } else if (PROTOCOL_OF(found) == (ipv6 ? PROTO_ICMPV6 : PROTO_ICMP)) {

@@ -15,12 +15,13 @@ void set(PortBits& bits, std::uint32_t port) noexcept {
 
 }  // namespace
 
-FilterKey::FilterKey(const base::IpAddress& address, config::Protocol protocol) noexcept {
+FilterKey::FilterKey(const base::IpAddress& address, config::Protocol protocol, std::uint8_t role) noexcept {
   const std::string_view bytes = address.wire();
   if (address.is_v4()) wire.address[10] = wire.address[11] = 0xff;  // ::ffff:a.b.c.d
   std::memcpy(wire.address + sizeof(wire.address) - bytes.size(), bytes.data(), bytes.size());
   wire.protocol =
       static_cast<std::uint8_t>(protocol == config::Protocol::tcp ? base::IpProto::tcp : base::IpProto::udp);
+  wire.role = role;
 }
 
 bool operator==(const FilterKey& a, const FilterKey& b) noexcept {
@@ -45,6 +46,12 @@ FilterTable compile(const FilterRules& rules) {
   }
   for (const FilterService& service : rules.services) {
     set(table[FilterKey{service.address, service.protocol}], service.port);
+  }
+  for (const FilterService& server : rules.servers) {
+    set(table[FilterKey{server.address, server.protocol, FILTER_SERVER}], server.port);
+  }
+  for (const base::IpAddress& host : rules.hosts) {
+    table.try_emplace(FilterKey{host, config::Protocol::tcp, FILTER_HOST});
   }
   return table;
 }

@@ -31,6 +31,8 @@ struct FilterLocal {
 
 struct FilterRules {
   std::vector<FilterService> services;
+  std::vector<FilterService> servers{};  ///< that answer to clients' own addresses: address and port of each
+  std::vector<base::IpAddress> hosts{};  ///< the host's own addresses, where there are `servers`
   std::vector<FilterLocal> locals;  ///< several may name one address; a port is ours when one of them says so
 };
 
@@ -39,13 +41,15 @@ struct FilterKey {
   filter_key wire{};
 
   FilterKey() = default;
-  FilterKey(const base::IpAddress& address, config::Protocol protocol) noexcept;
+  /// `role`: FILTER_OWN, FILTER_SERVER, FILTER_HOST.
+  FilterKey(const base::IpAddress& address, config::Protocol protocol,
+            std::uint8_t role = FILTER_OWN) noexcept;
   friend bool operator==(const FilterKey& a, const FilterKey& b) noexcept;
   friend bool operator<(const FilterKey& a, const FilterKey& b) noexcept;
 };
 static_assert(sizeof(FilterKey) == 20);
 
-/// All 65,536 ports of an (address, protocol): bit port % 8 of byte port / 8.
+/// All 65,536 ports of an (address, protocol, role): bit port % 8 of byte port / 8.
 using PortBits = std::array<std::uint8_t, sizeof(filter_ports::bits)>;
 
 using FilterTable = std::map<FilterKey, PortBits>;

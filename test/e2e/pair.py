@@ -22,16 +22,18 @@ NAMES = {4: "VI_1", 6: "VI_6"}  # of the instances
 
 
 class Pair:
-    """Both hosts with an instance for each family. `settings` are the instances'."""
+    """Both hosts with an instance for each family. `settings` are the instances', `mode` is the services'."""
 
-    def __init__(self, site, *, priorities=(90, 80), families=(4, 6), **settings):
+    def __init__(self, site, *, priorities=(90, 80), families=(4, 6), mode="fullnat", **settings):
+        self.mode = mode
         self.site, self.lab, self.families, self.late = site, site.lab, families, Slack().start()
         self.settings = {"version": 3, "advert_int": "1s", **settings}
         self.hosts = [Host(self.lab, number, self.config(priority)) for number, priority in enumerate(priorities, 1)]
         self.one, self.two = self.hosts
 
     def config(self, priority):
-        web = [balancer.service(self.lab, "web" if family == 4 else "web6", family=family, check=CHECK, local_addresses=[self.local(family)])
+        web = [balancer.service(self.lab, "web" if family == 4 else "web6", family=family, check=CHECK, mode=self.mode,
+                                local_addresses=[self.local(family)])
                for family in self.families]
         return {"dataplane": {"workers": 1}, "ports": balancer.ports_for(self.lab),
                 "services": [*web, balancer.service(self.lab, "echo", port=ECHO, check=CHECK)],

@@ -129,6 +129,8 @@ class Balancer {
   }
   [[nodiscard]] std::uint32_t flows() const;
   [[nodiscard]] std::uint32_t flows(dp::FlowClass c) const;
+  /// Those that keep the client's address (mode dnat).
+  [[nodiscard]] std::uint32_t flows_without_lease() const;
   /// Source ports on lease, all pools and workers.
   [[nodiscard]] std::uint64_t leased_ports() const;
   [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }

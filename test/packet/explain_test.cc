@@ -532,6 +532,55 @@ TYPED_TEST(Explain, WhatHasNoFlow) {
   EXPECT_FALSE(ask(b, client_tuple<F>(0, 9, config::Protocol::udp)).others) << "any datagram begins a flow";
 }
 
+TYPED_TEST(Explain, WhatAConnectionComesFromInModeDnat) {
+  constexpr Family F = TypeParam::kFamily;
+  using config::SourceKind;
+  Balancer b;
+  auto service = web<F>(1), other = service;
+  service.mode = other.mode = config::Mode::dnat;
+  other.name = "other";
+  other.vip.port = 81;
+  b.configure({service, other, dns<F>()});
+  const auto kept = come_true<F>(b, client_tuple<F>(0));
+  EXPECT_EQ(kept.start->source_kind, SourceKind::client);
+  EXPECT_EQ(kept.start->source, (base::Endpoint{Net<F>::client(0), 40'000}));
+  auto second = client_tuple<F>(0);
+  second.destination.port = 81;
+  EXPECT_EQ(come_true<F>(b, second).start->source_kind, SourceKind::port_in_use);
+  auto near = client_tuple<F>(0);
+  near.source.address = Net<F>::server(5);
+  EXPECT_EQ(come_true<F>(b, near).start->source_kind, SourceKind::shared_network);
+  b.add_route({Net<F>::server(0), F == Family::v4 ? 32 : 128}, dp::RouteKind::on_link);
+  b.configure({
+      service,
+      other,
+      dns<F>(),
+  });
+  near.source.address = Net<F>::server(6);
+  EXPECT_EQ(come_true<F>(b, near).start->source_kind, SourceKind::client) << "no network is shared any more";
+  EXPECT_EQ(come_true<F>(b, client_tuple<F>(0, 5'000, config::Protocol::udp)).start->source_kind,
+            SourceKind::local);
+
+  // The server's side of a flow, and what has none.
+  const config::FiveTuple reply{
+      config::Protocol::tcp, {Net<F>::server(0), kServerPort}, {Net<F>::client(0), 40'000}};
+  const auto flow = ask(b, reply);
+  ASSERT_TRUE(flow.flow);
+  EXPECT_FALSE(flow.flow->to_server);
+  EXPECT_EQ(flow.flow->flow.client, (base::Endpoint{Net<F>::client(0), 40'000}));
+  auto stray = reply;
+  stray.destination.port = 41'000;
+  b.worker().ports[0].has_twin = b.worker().ports[1].has_twin = true;
+  EXPECT_EQ(ask(b, stray).claim, Claim::foreign_address);
+  const auto packet = from_server<F>(0, Net<F>::client(0)).tcp(kServerPort, 41'000, ACK).seq(1).ack(2);
+  EXPECT_EQ(b.send(packet, {0, 1, 0}).verdict, Verdict::punt);
+  b.worker().ports[0].has_twin = b.worker().ports[1].has_twin = false;
+  const auto reset = ask(b, stray);
+  ASSERT_TRUE(reset.others);
+  EXPECT_EQ(reset.others->fate, Fate::answer);
+  EXPECT_TRUE(b.send(packet, {0, 1, 0}).reflected());
+}
+
 struct KernelRow {
   base::Endpoint from, to;
   Claim claim;

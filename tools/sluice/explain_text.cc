@@ -16,6 +16,7 @@ using config::Balance;
 using config::Claim;
 using config::Fate;
 using config::Obstacle;
+using config::SourceKind;
 using config::Standing;
 
 /// Lines of a label and a sentence.
@@ -126,6 +127,24 @@ std::string endpoint_of(const config::ExplainedStart& start) {
   return server == start.servers.end() ? std::string() : " " + server->endpoint.to_string();
 }
 
+/// Empty: there is nothing to say of it.
+std::string source_text(SourceKind kind) {
+  switch (kind) {
+    case SourceKind::local: return {};
+    case SourceKind::client: return "the client's own address and port are kept (mode dnat)";
+    case SourceKind::shared_network:
+      return "full NAT in spite of mode dnat: the client is on the server's network, and would be answered "
+             "directly";
+    case SourceKind::client_is_server:
+      return "full NAT in spite of mode dnat: the client is one of the service's servers";
+    case SourceKind::port_in_use:
+      return "full NAT in spite of mode dnat: that port of the client has a connection to this server "
+             "already, "
+             "through another service";
+  }
+  return {};
+}
+
 std::string start_text(const config::ExplainedStart& start) {
   switch (start.fate) {
     case Fate::forward:
@@ -162,6 +181,8 @@ void add_start(Lines& lines, const config::Explanation& explanation) {
   lines.add(start.by_cookie ? "the ACK after it" : tcp ? "a first SYN" : "a datagram", start_text(start));
   if (start.evicts && start.source)
     lines.add("", "a half-open connection, or one that is over, is forgotten for it");
+  if (const std::string text = source_text(start.source_kind); start.source && !text.empty())
+    lines.add("", text);
   if (start.reuses_port) lines.add("", "numbered anew: the server may hold that source port in TIME_WAIT");
   if (!start.towards_server.state.empty()) lines.add("towards server", hop_text(start.towards_server));
 }
@@ -240,7 +261,7 @@ std::string explanation_text(const config::Explanation& explanation) {
                              ? fmt::format("{} ({})", explanation.service, explanation.vip->to_string())
                              : explanation.service);
   } else {
-    lines.add("service", "none: it came to a source port, as a server's reply");
+    lines.add("service", "none: it came as a server's reply");
   }
   lines.add("worker", fmt::to_string(*explanation.worker));
   if (explanation.flow) {

@@ -84,17 +84,21 @@ class Host:
         self.sluice.stop()
 
     def die(self):
-        """Every process at once, without a word, and the cable with them: a host without power."""
-        self.unplug()
+        """Every process at once, without a word, and the cables with them: a host without power."""
+        for nic in self.lab.nics:
+            self.unplug(nic)
         self.kill_all()
-        self.run("ip", "link", "set", self.lab.nics[0], "down")
-        self.run("ip", "addr", "flush", "dev", self.lab.nics[0])
+        for nic in self.lab.nics:
+            self.run("ip", "link", "set", nic, "down")
+            self.run("ip", "addr", "flush", "dev", nic)
 
     def rise(self):
         """Power is back."""
-        self.run("ip", "link", "set", self.lab.nics[0], "up")
+        for nic in self.lab.nics:
+            self.run("ip", "link", "set", nic, "up")
         self.own_addresses()
-        self.plug()
+        for nic in self.lab.nics:
+            self.plug(nic)
         self.start()
 
     def kill_all(self):

@@ -11,8 +11,9 @@ using config::Protocol;
 using test::v4;
 using test::v6;
 
-bool has(const FilterTable& table, const base::IpAddress& address, Protocol protocol, std::uint16_t port) {
-  const auto found = table.find(FilterKey{address, protocol});
+bool has(const FilterTable& table, const base::IpAddress& address, Protocol protocol, std::uint16_t port,
+         std::uint8_t role = FILTER_OWN) {
+  const auto found = table.find(FilterKey{address, protocol, role});
   return found != table.end() && (found->second[port / 8] >> port % 8 & 1) != 0;
 }
 
@@ -52,6 +53,19 @@ TEST(FilterTable, SeveralRangesOfOneAddressAddUp) {
                                      .locals = {{v4("192.0.2.10"), Protocol::tcp, {1000, 1999}, {}},
                                                 {v4("192.0.2.10"), Protocol::tcp, {1500, 2499}, {1500}}}});
   EXPECT_EQ(ports_in(table, v4("192.0.2.10"), Protocol::tcp), 1500U);
+}
+
+TEST(FilterTable, AnAddressHasEachRoleByItself) {
+  const base::IpAddress both = v4("192.0.2.10");
+  const FilterTable table = compile({.services = {{both, Protocol::tcp, 80}},
+                                     .servers = {{both, Protocol::tcp, 8080}},
+                                     .hosts = {both},
+                                     .locals = {}});
+  ASSERT_EQ(table.size(), 3U);
+  EXPECT_TRUE(has(table, both, Protocol::tcp, 80));
+  EXPECT_FALSE(has(table, both, Protocol::tcp, 8080));
+  EXPECT_TRUE(has(table, both, Protocol::tcp, 8080, FILTER_SERVER));
+  EXPECT_EQ(table.at({both, Protocol::tcp, FILTER_HOST}), PortBits{}) << "that it is there says all";
 }
 
 TEST(FilterTable, ChangesNameOnlyWhatDiffers) {

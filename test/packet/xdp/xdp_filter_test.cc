@@ -25,6 +25,8 @@ using test::v6;
 
 const base::Ipv4 client = v4("198.51.100.7"), vip = v4("192.0.2.10"), local = v4("192.0.2.20"),
                  server = v4("203.0.113.1"), router = v4("198.51.100.1");
+const base::Ipv4 seeing = v4("203.0.113.2"), host = v4("203.0.113.254");  // a server in mode dnat; our own
+const base::Ipv6 seeing6 = v6("2001:db8:5::2"), host6 = v6("2001:db8:5::fe");
 const base::Ipv6 client6 = v6("2001:db8:c::7"), vip6 = v6("2001:db8::10"), server6 = v6("2001:db8:5::1"),
                  router6 = v6("2001:db8:c::1");
 
@@ -33,6 +35,11 @@ FilterRules rules() {
                        {vip, Protocol::udp, 53},
                        {vip6, Protocol::tcp, 80},
                        {vip6, Protocol::udp, 53}},
+          .servers = {{seeing, Protocol::tcp, 8080},
+                      {seeing, Protocol::udp, 5353},
+                      {seeing6, Protocol::tcp, 8080},
+                      {seeing6, Protocol::udp, 5353}},
+          .hosts = {host, host6, vip, vip6},
           .locals = {{local, Protocol::tcp, {1024, 65'535}, {5000}},
                      {vip6, Protocol::udp, {1024, 65'535}, {5000}}}};
 }
@@ -129,6 +136,31 @@ std::vector<Row> rows() {
       {"error about the kernel's packet",
        eth().ip4(router, vip).icmp(3, 1).quote(eth().ip4(vip, client).tcp(22, 40000, ACK)), false},
       {"error that quotes too little", eth().ip4(router, vip).icmp(3, 1).quote(to_client, 20), false},
+      {"to a client, of a server that sees it", eth().ip4(seeing, client).tcp(8080, 40000, ACK), true},
+      {"likewise, UDP", eth().ip4(seeing, client).udp(5353, 40000), true},
+      {"likewise, another port", eth().ip4(seeing, client).tcp(22, 40000, ACK), false},
+      {"likewise, the other protocol", eth().ip4(seeing, client).udp(8080, 40000), false},
+      {"likewise, to the host, as an answer to a check", eth().ip4(seeing, host).tcp(8080, 40000, ACK),
+       false},
+      {"likewise, to the VIP", eth().ip4(seeing, vip).tcp(8080, 40000, ACK), false},
+      {"likewise, to a service on the VIP", eth().ip4(seeing, vip).tcp(8080, 80, SYN), true},
+      {"to that server, past us", eth().ip4(client, seeing).tcp(40000, 8080, SYN), false},
+      {"later fragment of that server",
+       eth().ip4(seeing, client).protocol(17).fragment(64, false, 9).payload(64), true},
+      {"later fragment of that server to the host",
+       eth().ip4(seeing, host).protocol(17).fragment(64, false, 9).payload(64), false},
+      {"error about what that server was sent",
+       eth().ip4(router, client).icmp(3, 1).quote(eth().ip4(client, seeing).tcp(40000, 8080, ACK)), true},
+      {"error about what the host sent that server",
+       eth().ip4(router, host).icmp(3, 1).quote(eth().ip4(host, seeing).tcp(40000, 8080, ACK)), false},
+      {"to a client, of a server that sees it, IPv6", eth().ip6(seeing6, client6).tcp(8080, 40000, ACK),
+       true},
+      {"likewise, behind extension headers", eth().ip6(seeing6, client6).hop_by_hop(8).udp(5353, 40000),
+       true},
+      {"likewise, IPv6, to the host", eth().ip6(seeing6, host6).tcp(8080, 40000, ACK), false},
+      {"error about what that server was sent, IPv6",
+       eth().ip6(router6, client6).icmp6(1, 0).quote(eth().ip6(client6, seeing6).tcp(40000, 8080, ACK)),
+       true},
       {"service, IPv6", eth().ip6(client6, vip6).tcp(40000, 80, SYN), true},
       {"service, IPv6, other port", eth().ip6(client6, vip6).tcp(40000, 22, SYN), false},
       {"service, IPv6, extension headers",

@@ -124,6 +124,10 @@ TEST(Examples, DefaultsAreOverlaidFromTheOutsideIn) {
   EXPECT_EQ(check.type, CheckType::tcp) << "of defaults";
   EXPECT_EQ(check.interval, Milliseconds(500)) << "its own";
   EXPECT_EQ(two->ports.at(1).twin_name, "inside0");
+  const auto seen = load_file(std::string(SLUICE_SOURCE_DIR) + "/config/examples/client-addresses.json");
+  ASSERT_TRUE(seen) << seen.error().message;
+  EXPECT_EQ(seen->services.at(0).mode, Mode::dnat) << "of defaults";
+  EXPECT_EQ(seen->services.at(1).mode, Mode::fullnat) << "the service's own";
 }
 
 /// Names in the schema's "enum"s and in the code are the same ones.

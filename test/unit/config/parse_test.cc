@@ -124,8 +124,8 @@ INSTANTIATE_TEST_SUITE_P(
             {"f:2:66: service \"web\": balance: \"leastcon\" is not known; allowed: \"roundrobin\", "
              "\"leastconn\", \"source\", \"hash\", \"random\", \"first\" (did you mean \"leastconn\"?)"}},
         Row{"UnknownMode",
-            one_service(R"(,"mode":"dnat")"),
-            {"f:2:63: service \"web\": mode: \"dnat\" is not known; allowed: \"fullnat\""}},
+            one_service(R"(,"mode":"dsr")"),
+            {"f:2:63: service \"web\": mode: \"dsr\" is not known; allowed: \"fullnat\", \"dnat\""}},
         Row{"EnumIsNumber",
             one_service(R"(,"protocol":6)"),
             {"f:2:67: service \"web\": protocol: 6 is not known; allowed: \"tcp\", \"udp\""}},

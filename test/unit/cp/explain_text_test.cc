@@ -193,7 +193,7 @@ TEST(ExplainText, AReplyWithoutFlow) {
   e.others = {config::Fate::drop, "no_flow"};
   const std::string text = explanation_text(e);
   EXPECT_THAT(text, HasSubstr("packet          udp [2001:db8::11]:53 > [2001:db8::10]:20000\n"));
-  EXPECT_THAT(text, HasSubstr("service         none: it came to a source port"));
+  EXPECT_THAT(text, HasSubstr("service         none: it came as a server's reply"));
   EXPECT_THAT(text, HasSubstr("the packet      dropped (no_flow: "));
 }
 

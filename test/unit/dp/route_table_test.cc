@@ -1,7 +1,6 @@
 #include "dp/kernel/route_table.h"
 
 #include <cstdint>
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -27,15 +26,15 @@ using Numbers = RouteTable<F, int>;
 template <Family F>
 using Entries = std::vector<typename Numbers<F>::Entry>;
 
-/// What the table must agree with: looks at every prefix.
+/// What the table must agree with: looks at every prefix. Null: none holds the address.
 template <Family F>
-std::optional<int> longest_of_all(const Entries<F>& entries, const base::Address<F>& address) {
+const typename Numbers<F>::Entry* longest_of_all(const Entries<F>& entries, const base::Address<F>& address) {
   const typename Numbers<F>::Entry* best = nullptr;
   for (const auto& entry : entries) {
     const base::Prefix prefix{entry.address, entry.length};
     if (prefix.contains(address) && (best == nullptr || entry.length > best->length)) best = &entry;
   }
-  return best == nullptr ? std::nullopt : std::optional(best->value);
+  return best;
 }
 
 template <Family F>
@@ -66,11 +65,12 @@ void agree_on_random_tables() {
     const Numbers<F> table(entries);
     for (int probe = 0; probe < 500; ++probe) {
       const auto address = random_address<F>(random);
-      const std::optional<int> expected = longest_of_all<F>(entries, address);
+      const auto* expected = longest_of_all<F>(entries, address);
       const int* found = table.lookup(address);
-      ASSERT_EQ(found != nullptr, expected.has_value()) << address.to_string();
+      ASSERT_EQ(found != nullptr, expected != nullptr) << address.to_string();
+      ASSERT_EQ(table.length_of(address), expected == nullptr ? 0 : expected->length) << address.to_string();
       if (found != nullptr) {
-        ASSERT_EQ(*found, *expected) << address.to_string();
+        ASSERT_EQ(*found, expected->value) << address.to_string();
       }
     }
   }
