@@ -130,6 +130,21 @@ std::string without_comments(std::string_view text) {
   return plain;
 }
 
+/// RFC 8259 §8.1. The schema library counts characters, and reads beyond a table where there are none.
+std::optional<Diagnostic> not_utf8(std::string_view text) {
+  for (std::size_t at = 0, length = 0; at < text.size(); at += length) {
+    length = utf8_length(text.substr(at));
+    if (length != 0) continue;
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    const auto byte = static_cast<unsigned char>(text[at]);
+    const LineColumn place = line_column(text, at);
+    return Diagnostic{place.line, place.column, "syntax",
+                      std::string("byte 0x") + kDigits[byte >> 4U] + kDigits[byte & 0xfU] +
+                          " is no UTF-8 text: save the file as UTF-8"};
+  }
+  return std::nullopt;
+}
+
 std::optional<Diagnostic> read_json(std::string_view text, Json::Value& root) {
   Json::CharReaderBuilder builder;
   Json::CharReaderBuilder::strictMode(&builder.settings_);
@@ -167,6 +182,10 @@ Parsed parse_config(std::string_view text, NamedFiles named_files) {
   if (is_blank(plain)) {
     parsed.diagnostics.push_back(
         {.object = "configuration", .text = "is empty: at least \"ports\" is needed"});
+    return parsed;
+  }
+  if (auto broken = not_utf8(plain)) {
+    parsed.diagnostics.push_back(*std::move(broken));
     return parsed;
   }
   Json::Value root;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@ namespace sluice::config {
 /// Nearness: fewest insertions, deletions, substitutions and swaps of neighbours, at most a third of the
 /// word.
 [[nodiscard]] std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates);
+
+/// Length of the UTF-8 character at the start of `text`; 0 when there is none. Pre: not empty.
+[[nodiscard]] std::size_t utf8_length(std::string_view text);
 
 /// `text` in quotes for a message: control characters and bytes that are not UTF-8 replaced, shortened to 60
 /// bytes.

@@ -55,7 +55,14 @@ INSTANTIATE_TEST_SUITE_P(
             {"f:1:1: syntax: brackets are nested deeper than in any configuration"}},
         Row{"BadEscape",
             R"({"a\qb": 1})",
-            {"f:1:2: syntax: a backslash is to be followed by one of \" \\ / b f n r t u"}}),
+            {"f:1:2: syntax: a backslash is to be followed by one of \" \\ / b f n r t u"}},
+        Row{"NoUtf8",
+            "{\"ports\":\n[{\"name\": \"gr\xc3\xbc\xfc\"}]}",
+            {"f:2:15: syntax: byte 0xfc is no UTF-8 text: save the file as UTF-8"}},
+        // A character of more bytes than any has was read beyond a table of the schema library's.
+        Row{"ContinuationBytesOnly",
+            one_service("", R"({"name":"s)" + std::string(41, '\x80') + R"(","address":"192.0.2.11"})"),
+            {"f:2:77: syntax: byte 0x80 is no UTF-8 text: save the file as UTF-8"}}),
     name_of_row);
 
 INSTANTIATE_TEST_SUITE_P(
