@@ -181,6 +181,7 @@ class Rules {
     std::map<IpAddress, std::string> seen;
     for (std::size_t i = 0; i < service.local_addresses.size(); ++i) {
       const IpAddress& local = service.local_addresses[i];
+      check_source_ports(local, service, path);
       if (local == service.vip.address && service.local_addresses.size() == 1) continue;  // the default
       const std::string where = pointer(path + "/local_addresses", i);
       check_host(local, where);
@@ -192,6 +193,24 @@ class Rules {
         refuse(where, local.to_string() + " is given twice", {first->second});
       }
     }
+  }
+
+  /// What comes back to a local address is known by its port alone.
+  void check_source_ports(const IpAddress& local, const Service& service, const std::string& path) {
+    const auto [first, is_new] = senders_.emplace(local, &service);
+    const Service& other = *first->second;
+    if (is_new || other.source_ports == service.source_ports) return;
+    const auto text = [](const PortRange& ports) {
+      return std::to_string(ports.first) + "-" + std::to_string(ports.last);
+    };
+    const std::string other_path =
+        pointer("/services", static_cast<std::size_t>(&other - config_.services.data()));
+    refuse(path + "/source_ports",
+           text(service.source_ports) + " are not those of service " + in_quotes(other.name) + " (" +
+               text(other.source_ports) + "), though both send from " + local.to_string() +
+               ": give them the same",
+           {path + "/local_addresses", path + "/vip", other_path + "/source_ports",
+            other_path + "/local_addresses", other_path + "/vip", "/defaults/source_ports"});
   }
 
   void check_family(const IpAddress& address, const std::string& where, const Service& service,
@@ -253,6 +272,7 @@ class Rules {
   std::map<std::string_view, std::string> port_names_, twins_, service_names_;
   std::map<std::string, std::string> devices_;
   std::map<VipKey, std::size_t> vips_;
+  std::map<IpAddress, const Service*> senders_;  ///< by local address, the first that has it
 };
 
 }  // namespace

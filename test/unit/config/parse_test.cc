@@ -364,6 +364,18 @@ INSTANTIATE_TEST_SUITE_P(
                            R"({"name":"other","vip":"192.0.2.9","port":80})"),
             {"f:2:89: server \"web/s\": address: 192.0.2.9:80 is the vip of service \"other\": its packets "
              "would come back here"}},
+        Row{"SourcePortsThatDiffer",
+            around("",
+                   service("") + R"(,{"name":"b","vip":"192.0.2.10","port":81,"source_ports":"2000-3000"})"),
+            {"f:2:126: service \"b\": source_ports: 2000-3000 are not those of service \"web\" (1024-65535), "
+             "though "
+             "both send from 192.0.2.10: give them the same"}},
+        Row{"SourcePortsThatDifferOnLocalAddress",
+            around("", service(R"(,"local_addresses":["192.0.2.2","192.0.2.3"],"source_ports":"1-99")") +
+                           R"(,{"name":"b","vip":"192.0.2.11","port":81,"local_addresses":["192.0.2.3"]})"),
+            {"f:2:136: service \"b\": source_ports: 1024-65535 are not those of service \"web\" (1-99), "
+             "though "
+             "both send from 192.0.2.3: give them the same"}},
         Row{"FewerPortsThanWorkers",
             around("\"dataplane\":{\"workers\":4},", service(R"(,"source_ports":"1000-1002")")),
             {"f:2:71: service \"web\": source_ports: 1000-1002 holds fewer ports than there are workers "
