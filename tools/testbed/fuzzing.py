@@ -23,7 +23,9 @@ BUILD = ROOT / "build-asan"
 FOUND = BUILD / "found"
 SUFFIX = "_libfuzzer"
 # A unit that takes longer, or more memory, is a finding, too.
-LIMITS = ["-timeout=20", "-rss_limit_mb=2048", "-malloc_limit_mb=1024"]
+LIMITS = ["-timeout=60", "-rss_limit_mb=2048", "-malloc_limit_mb=1024"]
+# Of CPU time: those that take milliseconds for an input get more of it. Others: 1.
+SHARES = {"pipeline": 6, "replay": 2, "config": 2}
 CORPUS_BYTES = 150_000  # of one target's corpus, at most
 
 
@@ -187,15 +189,17 @@ def main():
     options = arguments()
     chosen = build(options.targets)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    share = options.minutes * 60 / len(chosen)
-    print(f"{len(chosen)} targets, {share:.0f} s of CPU time each, {options.jobs} at once, seed {options.seed}", flush=True)
+    one = options.minutes * 60 / sum(SHARES.get(target.name, 1) for target in chosen)
+    print(f"{len(chosen)} targets, {options.minutes:g} minutes of CPU time, {options.jobs} at once, seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="sluice-fuzz-") as work:
         fuzzing = Fuzzing(pathlib.Path(work), options.seed)
         results = []
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             try:
                 print(f"\n  {'target':<10}{'executions':>12}{'coverage':>10}{'new units':>11}{'CPU s':>8}{'broken':>8}", flush=True)
-                for done in concurrent.futures.as_completed([pool.submit(fuzzing.run, target, share) for target in chosen]):
+                longest_first = sorted(chosen, key=lambda target: -SHARES.get(target.name, 1))
+                runs = [pool.submit(fuzzing.run, target, one * SHARES.get(target.name, 1)) for target in longest_first]
+                for done in concurrent.futures.as_completed(runs):
                     result = done.result()
                     results.append(result)
                     print(f"  {result.target.name:<10}{result.executions:>12}{result.coverage:>10}{result.fresh:>11}"
