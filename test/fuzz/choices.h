@@ -41,7 +41,7 @@ class Dice final : public Choices {
 /// input with a record more, less or changed is still the same sequence in all other steps.
 class InputChoices final : public Choices {
  public:
-  static constexpr std::size_t kRecord = 32;
+  static constexpr std::size_t kRecord = 48;
 
   explicit InputChoices(std::span<const std::uint8_t> input) : record_(input) {}
   /// At the first record, which there need not be.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -18,6 +19,9 @@ inline std::byte nasty(Choices& dice) {
                                   0x40, 0x45, 0x60, 0x7f, 0x80, 0x81, 0x86, 0x88, 0xa8, 0xdd, 0xff};
   return dice.one_in(2) ? std::byte{kBytes[dice.below(sizeof(kBytes))]} : std::byte(dice.below(256));
 }
+
+/// Of a service beside that on kPort.
+inline constexpr std::uint16_t kOtherPort = 81;
 
 /// A network of few clients, few servers and their flows, all of whose members talk nonsense at times.
 template <Family F>
@@ -67,32 +71,101 @@ class Crowd {
     }
   }
   PacketBuilder dressed(PacketBuilder p) {
-    if (dice_.one_in(6)) p.ttl(static_cast<std::uint8_t>(dice_.below(4)));
-    if constexpr (F == Family::v4) {
-      if (dice_.one_in(8)) p.options(4 * (1 + dice_.below(10)));
-      if (dice_.one_in(8)) p.df();
-    } else {
-      if (dice_.one_in(8)) p.dest_opts(8 * (1 + dice_.below(3)));
-      if (dice_.one_in(8)) p.hop_by_hop(8);
-      if (dice_.one_in(16)) p.fragment(0, false, 1);
+    for (unsigned n = dice_.one_in(4) ? 2 : 1; n > 0; --n) {
+      switch (dice_.below(24)) {
+        case 1: p.ttl(static_cast<std::uint8_t>(dice_.below(4))); break;
+        case 2: p.tos(static_cast<std::uint8_t>(dice_.next())); break;
+        case 3: p.padding(dice_.below(20)); break;
+        case 4: p.vlan(7); break;
+        case 5: p.total_length(static_cast<std::uint16_t>(dice_.below(200))); break;
+        case 6: p.version(static_cast<std::uint8_t>(dice_.below(16))); break;
+        case 7:
+        case 8:
+        case 9:
+        case 10: extend(p); break;
+        default: break;
+      }
     }
-    if (dice_.one_in(8)) p.padding(dice_.below(20));
     return p;
   }
+  /// By options or extension headers, and what else only one family has.
+  void extend(PacketBuilder& p) {
+    if constexpr (F == Family::v4) {
+      constexpr std::array kLooseRoute{std::byte{131}, std::byte{7}, std::byte{4}, std::byte{10},
+                                       std::byte{9},   std::byte{},  std::byte{1}, std::byte{}};
+      switch (dice_.below(5)) {
+        case 0: p.options(4 * (1 + dice_.below(10))); break;
+        case 1: p.df(); break;
+        case 2: p.options(kLooseRoute); break;
+        case 3: p.ihl(static_cast<std::uint8_t>(dice_.below(16))); break;
+        default: p.bad_checksum(); break;
+      }
+    } else {
+      switch (dice_.below(5)) {
+        case 0: p.dest_opts(8 * (1 + dice_.below(3))); break;
+        case 1: p.hop_by_hop(8); break;
+        case 2: p.fragment(0, false, 1); break;
+        case 3: p.routing(8, static_cast<std::uint8_t>(dice_.below(2))); break;
+        default:
+          for (std::uint32_t n = dice_.below(12); n > 0; --n) p.dest_opts(8);
+          break;
+      }
+    }
+  }
   void tcp_options(PacketBuilder& p) {
-    if (dice_.one_in(3)) p.mss(1460);
-    if (dice_.one_in(3)) p.window_scale(static_cast<std::uint8_t>(dice_.below(16)));
-    if (dice_.one_in(3)) p.timestamps(static_cast<std::uint32_t>(dice_.next()), 0);
-    if (dice_.one_in(4)) p.sack_blocks({{number(0), number(0)}});
+    constexpr std::array<std::byte, 18> kSignature{std::byte{19}, std::byte{18}};  // TCP-MD5
+    for (unsigned n = dice_.below(3); n > 0; --n) {
+      switch (dice_.below(16)) {
+        case 0:
+        case 1:
+        case 2: p.mss(static_cast<std::uint16_t>(dice_.one_in(2) ? dice_.next() : 1'460)); break;
+        case 3:
+        case 4:
+        case 5: p.window_scale(static_cast<std::uint8_t>(dice_.below(16))); break;
+        case 6:
+        case 7:
+        case 8: p.timestamps(static_cast<std::uint32_t>(dice_.next()), 0); break;
+        case 9:
+        case 10: p.sack_permitted(); break;
+        case 11: p.tcp_options(kSignature); break;
+        case 12: p.data_offset(static_cast<std::uint8_t>(dice_.below(16))); break;
+        default: p.sack_blocks({{number(0), number(0)}}); break;
+      }
+    }
+  }
+  /// One of those that there are, or a record that is none; null: there are no records.
+  const dp::Flow<F>* any_flow() {
+    const auto& table = b_.worker(dice_.below(b_.workers())).template flows<F>();
+    return table.used_records() == 0 ? nullptr : &table.flow(dice_.below(table.used_records()));
+  }
+  /// Mostly beyond the gateway; or a server, or another host on the servers' network.
+  base::Address<F> any_client() {
+    const unsigned n = dice_.below(24);
+    if (n == 22) return Net<F>::server(dice_.below(2));
+    return n == 23 ? Net<F>::stranger() : Net<F>::client(n % 4);
   }
   PacketBuilder of_client() {
-    PacketBuilder p = dressed(from_client<F>(Net<F>::client(dice_.below(4)), Net<F>::vip()));
+    const dp::Flow<F>* flow = dice_.one_in(2) ? any_flow() : nullptr;
+    if (flow != nullptr && flow->state != FlowState::unused) return of_client_of(*flow);
+    PacketBuilder p = dressed(from_client<F>(any_client(), Net<F>::vip()));
     const auto port = static_cast<std::uint16_t>(1'000 + dice_.below(4));
     const std::size_t length = dice_.one_in(40) ? 1'600 : dice_.below(100);
     if (dice_.one_in(3)) return p.udp(port, kPort).payload(length);
-    p.tcp(port, kPort, flags()).seq(number(7'000)).ack(number(9'000));
+    p.tcp(port, dice_.one_in(3) ? kOtherPort : kPort, flags()).seq(number(7'000)).ack(number(9'000));
     tcp_options(p);
     return p.payload(length);
+  }
+  /// The next of a connection, or nearly.
+  PacketBuilder of_client_of(const dp::Flow<F>& flow) {
+    PacketBuilder p = dressed(from_client<F>(flow.client, flow.vip));
+    if (flow.proto == base::IpProto::udp) {
+      return p.udp(flow.client_port.host(), flow.vip_port.host()).payload(dice_.below(200));
+    }
+    p.tcp(flow.client_port.host(), flow.vip_port.host(), flags())
+        .seq(number(flow.end[0]))
+        .ack(number(flow.end[1]));
+    tcp_options(p);
+    return p.payload(dice_.below(200));
   }
   /// A client's ACK that brings a SYN cookie back, or nearly.
   Bytes returned() {
@@ -105,9 +178,9 @@ class Crowd {
     return p.payload(dice_.one_in(4) ? dice_.below(100) : 0).bytes();
   }
   Bytes of_server() {
-    auto& table = b_.worker(dice_.below(b_.workers())).template flows<F>();
-    if (table.used_records() == 0) return of_client().bytes();
-    const dp::Flow<F>& flow = table.flow(dice_.below(table.used_records()));
+    const dp::Flow<F>* record = any_flow();
+    if (record == nullptr) return of_client().bytes();
+    const dp::Flow<F>& flow = *record;
     const unsigned n = number_of_server<F>(flow.server);
     PacketBuilder p = dressed(from_server<F>(n % Balancer::kServers, flow.local));
     if (flow.proto == base::IpProto::udp) {

@@ -10,7 +10,8 @@
 /// What the fuzz tests of the packet path have in common, whether dice or an input decides.
 namespace sluice::test {
 
-/// A TCP and a UDP service of each family, with few of everything, so that all that can run out does.
+/// A TCP and a UDP service of each family, and one more that shares servers, with few of everything, so that
+/// all that can run out does.
 [[nodiscard]] std::vector<config::ForwardingService> few_services();
 /// Tables that are soon full.
 [[nodiscard]] Balancer::Options cramped_options(unsigned workers);

@@ -13,9 +13,11 @@
 namespace sluice::test {
 namespace {
 
+/// With timeouts that are short, since time passes in steps as long as there are flows.
 const config::Config& configuration() {
   static const config::Parsed parsed = config::parse_config(R"({
     "ports": [{"name": "wan", "device": "af_packet:eth0"}, {"name": "lan", "device": "af_packet:eth1"}],
+    "defaults": {"timeouts": {"client": "30s", "server": "30s"}},
     "dataplane": {"flows_per_worker": 64, "half_open_per_worker": 16, "syn_backlog": 8},
     "services": [
       {"name": "web", "vip": "192.0.2.10", "port": 80,

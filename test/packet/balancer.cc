@@ -49,7 +49,8 @@ dp::Adjacency adjacency(const base::Mac& to, std::uint16_t port, std::uint32_t i
 
 /// A SYN-ACK, and the ACK that it is to the client who has brought back a SYN cookie.
 bool joins(const Bytes& before, const Bytes& after) {
-  return see(before).flags == (SYN | ACK) && see(after).flags == ACK;
+  const auto told = (SYN | ACK | RST).bits & see(before).flags.bits;
+  return told == (SYN | ACK).bits && see(after).flags == ACK;
 }
 
 const char* word(Verdict v) {
