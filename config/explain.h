@@ -69,7 +69,7 @@ enum class Standing : std::uint8_t {
 enum class SourceKind : std::uint8_t {
   local,             ///< a local address, and one of its source ports
   client,            ///< mode dnat: the client's own address and port
-  shared_network,    ///< mode dnat, yet as `local`: the client is on the server's network
+  shared_link,       ///< mode dnat, yet as `local`: the client is on the link to the server
   client_is_server,  ///< likewise: the client is one of the service's servers
   port_in_use,       ///< likewise: the client's port has a connection to the server through another service
 };
@@ -220,7 +220,7 @@ template <>
 inline constexpr auto kNames<SourceKind> = std::to_array<std::pair<SourceKind, std::string_view>>({
     {SourceKind::local, "local"},
     {SourceKind::client, "client"},
-    {SourceKind::shared_network, "shared_network"},
+    {SourceKind::shared_link, "shared_link"},
     {SourceKind::client_is_server, "client_is_server"},
     {SourceKind::port_in_use, "port_in_use"},
 });

@@ -12,8 +12,8 @@
 #include "dp/kernel/route_table.h"
 #include "dp/packet.h"
 
-/// Immutable lookup tables that tell whether a packet's destination concerns us. A few entries each: they
-/// stay in L1.
+/// Immutable lookup tables that tell whether a packet's destination, or source, concerns us. Of our own
+/// addresses there are a few: they stay in L1.
 namespace sluice::dp {
 
 /// Address -> small number. Open addressing, at most half full. Thread: any number of readers.

@@ -70,8 +70,7 @@ void classify_icmp(Packet& packet, const Snapshot& snapshot, const WorkerState& 
 /// error about what it was sent in the client's name, which comes from anywhere.
 template <Family F>
 bool may_concern_dnat(const Packet& packet, const IpHdr<F>& ip, const ServiceTables& tables) noexcept {
-  if (tables.dnat_servers.empty()) [[likely]]
-    return false;
+  if (tables.dnat_servers.empty()) return false;
   return tables.dnat_servers.has_address<F>(ip.src) || packet.meta.proto == kIcmpProto<F>;
 }
 
@@ -139,7 +138,7 @@ FlowKey<Family::v6> flow_key<Family::v6>(const Packet& packet) noexcept {
 template <Family F>
 std::optional<Destination> find_destination(const ServiceTables& tables, const FlowKey<F>& key,
                                             std::uint16_t address) noexcept {
-  if (address == kNoIndex) [[unlikely]] {
+  if (address == kNoIndex) {
     if (!tables.dnat_servers.contains<F>(key.src, key.proto, key.src_port)) return std::nullopt;
     return Destination{Direction::to_client, kNoIndex, true};
   }

@@ -125,8 +125,8 @@ struct Snapshot {
   std::shared_ptr<const ServiceTables> services;
   std::shared_ptr<const AdjacencyTable> next_hops;
   std::vector<AdjacencyId> server_hops;  ///< by server slot; kNoAdjacency: no route
-  /// By server slot, in mode dnat: the network that the server shares with a port of ours; length 0: none.
-  std::vector<base::Prefix> server_networks;
+  std::vector<std::uint32_t>
+      server_links;  ///< by server slot, in mode dnat: the interface towards it; 0: none
   std::vector<std::uint16_t> server_mtus;  ///< by service slot: the least towards its servers; 0: not known
   std::vector<VirtualMac> virtual_macs;
 };

@@ -93,8 +93,7 @@ base::Result<void> Control::apply(config::ForwardingState state, std::function<v
   if (auto compiled = recompile(state); !compiled) return compiled;
   std::vector<std::uint16_t> shut_down = newly_shut_down(state_, state, compiler_);
   state_ = std::move(state);
-  publish();
-  update_filters();
+  publish_tables();
   // Not before every worker has stopped giving these servers new connections.
   const std::uint64_t serial = publisher_.current()->serial;
   acks_.push_back({serial, [this, slots = std::move(shut_down)] {
@@ -147,14 +146,28 @@ void Control::publish() {
   snapshot->services = tables_;
   snapshot->next_hops = next_hops_.table();
   snapshot->server_hops = server_hops(*tables_, *snapshot->next_hops);
-  snapshot->server_networks = server_networks(*tables_, *snapshot->next_hops);
+  snapshot->server_links = server_links(*tables_, *snapshot->next_hops);
   snapshot->server_mtus = server_mtus(*tables_, *snapshot->next_hops, snapshot->server_hops);
   snapshot->virtual_macs = find_virtual_macs();
   for (const auto& port : ports_.ports()) port->hear(macs_of(snapshot->virtual_macs, port->index()));
   publisher_.publish(std::move(snapshot));
 }
 
-void Control::update_filters() {
+/// Packets of what is new must find their way to the workers before these send any that are answered by such;
+/// those of what is no more, until the workers have been told.
+void Control::publish_tables() {
+  FilterTable filter = dp::compile(filter_rules());
+  update_filters(merged(filter_, filter));
+  publish();
+  filter_ = std::move(filter);
+  update_filters(filter_);
+}
+
+void Control::update_filters(const FilterTable& table) {
+  if (auto updated = ports_.update_filters(table); !updated) base::log::error("{}", updated.error().message);
+}
+
+FilterRules Control::filter_rules() const {
   FilterRules rules;
   for (const auto* slot : compiler_.services()) {
     if (slot == nullptr) continue;
@@ -182,7 +195,7 @@ void Control::update_filters() {
       rules.locals.push_back(std::move(local));
     }
   }
-  if (auto updated = ports_.update_filters(rules); !updated) base::log::error("{}", updated.error().message);
+  return rules;
 }
 
 void Control::look_after_ports() {
@@ -202,7 +215,10 @@ void Control::on_kernel() {
   if (changes.links) look_after_ports();
   if (changes.any()) update_next_hops(changes);
   // Which of the packets of servers that see the clients are for the host itself.
-  if (changes.addresses && tables_ != nullptr && !tables_->dnat_servers.empty()) update_filters();
+  if (changes.addresses && tables_ != nullptr && !tables_->dnat_servers.empty()) {
+    filter_ = dp::compile(filter_rules());
+    update_filters(filter_);
+  }
 }
 
 void Control::on_fast_tick() {
@@ -256,8 +272,7 @@ void Control::on_slow_tick() {
     base::log::error("forwarding state: {}", compiled.error().message);
     return;
   }
-  publish();
-  update_filters();
+  publish_tables();
 }
 
 bool Control::refresh_kernel_ports() {

@@ -24,6 +24,7 @@
 #include "dp/kernel/virtual_macs.h"
 #include "dp/ports/ports.h"
 #include "dp/worker.h"
+#include "dp/xdp/filter_table.h"
 
 /// Theory of operation. The control thread brings three things together into what workers read: what cp wants
 /// (apply()), what the kernel knows of routes and neighbours (KernelMirror, NextHops), and which ports the
@@ -89,7 +90,10 @@ class Control {
   void update_next_hops(const KernelChanges& changes);
   [[nodiscard]] std::vector<VirtualMac> find_virtual_macs() const;
   void publish();
-  void update_filters();
+  /// publish(), and the filters of af_xdp ports to go with it.
+  void publish_tables();
+  void update_filters(const FilterTable& table);
+  [[nodiscard]] FilterRules filter_rules() const;
 
   void on_kernel();
   void look_after_ports();
@@ -122,6 +126,7 @@ class Control {
   Transitions transitions_;
   config::ForwardingState state_;
   std::shared_ptr<const ServiceTables> tables_;
+  FilterTable filter_;  ///< that af_xdp ports follow
   std::vector<PendingAck> acks_;
   std::optional<base::Error> failure_;
   bool flood_ = false;  ///< workers answer by SYN cookies

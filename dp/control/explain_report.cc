@@ -98,7 +98,7 @@ config::SourceKind source_kind(const Source& source, config::Mode mode) noexcept
   if (mode != config::Mode::dnat) return config::SourceKind::local;
   switch (source.full_nat) {
     case FullNat::none: return config::SourceKind::client;
-    case FullNat::shared_network: return config::SourceKind::shared_network;
+    case FullNat::shared_link: return config::SourceKind::shared_link;
     case FullNat::client_is_server: return config::SourceKind::client_is_server;
     case FullNat::port_in_use: return config::SourceKind::port_in_use;
   }

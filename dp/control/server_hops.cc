@@ -3,13 +3,12 @@
 namespace sluice::dp {
 namespace {
 
-/// The network on one of our links that holds `address`; length 0: none, or one of which nothing is known.
+/// The interface by which packets to `address` leave; 0: none.
 template <base::Family F>
-base::Prefix network_of(const base::Address<F>& address, const AdjacencyTable& hops) {
-  const RouteTable<F>& routes = *hops.routing<F>().routes;
-  const RouteValue* route = routes.lookup(address);
-  if (route == nullptr || route->kind != RouteKind::on_link) return {};
-  return {address, routes.length_of(address)};
+std::uint32_t link_towards(const base::Address<F>& address, const AdjacencyTable& hops) {
+  const RouteValue* route = hops.routing<F>().routes->lookup(address);
+  if (route == nullptr) return 0;
+  return route->kind == RouteKind::via ? hops.adjacency(route->adjacency).ifindex : route->ifindex;
 }
 
 }  // namespace
@@ -39,15 +38,15 @@ std::vector<std::uint16_t> server_mtus(const ServiceTables& tables, const Adjace
   return mtus;
 }
 
-std::vector<base::Prefix> server_networks(const ServiceTables& tables, const AdjacencyTable& hops) {
-  std::vector<base::Prefix> networks(tables.servers.size());
-  for (std::size_t slot = 0; slot < networks.size(); ++slot) {
+std::vector<std::uint32_t> server_links(const ServiceTables& tables, const AdjacencyTable& hops) {
+  std::vector<std::uint32_t> links(tables.servers.size(), 0);
+  for (std::size_t slot = 0; slot < links.size(); ++slot) {
     const Server& server = tables.servers[slot];
     if (server.service == kNoIndex || tables.services[server.service].mode != config::Mode::dnat) continue;
-    networks[slot] = server.address.is_v4() ? network_of<base::Family::v4>(server.address.v4(), hops)
-                                            : network_of<base::Family::v6>(server.address.v6(), hops);
+    links[slot] = server.address.is_v4() ? link_towards<base::Family::v4>(server.address.v4(), hops)
+                                         : link_towards<base::Family::v6>(server.address.v6(), hops);
   }
-  return networks;
+  return links;
 }
 
 }  // namespace sluice::dp

@@ -16,8 +16,8 @@ namespace sluice::dp {
 [[nodiscard]] std::vector<std::uint16_t> server_mtus(const ServiceTables& tables, const AdjacencyTable& hops,
                                                      const std::vector<AdjacencyId>& server_hops);
 
-/// Snapshot::server_networks.
-[[nodiscard]] std::vector<base::Prefix> server_networks(const ServiceTables& tables,
-                                                        const AdjacencyTable& hops);
+/// Snapshot::server_links.
+[[nodiscard]] std::vector<std::uint32_t> server_links(const ServiceTables& tables,
+                                                      const AdjacencyTable& hops);
 
 }  // namespace sluice::dp

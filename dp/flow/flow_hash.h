@@ -36,13 +36,13 @@ class FlowHash {
   /// the worker, by bits 48–63.
   [[nodiscard]] std::uint64_t of_client(const base::Ipv4& address, base::Be16 port,
                                         base::IpProto proto) const noexcept {
-    return fold(address.value.raw() + seed_.d, (end(port, proto) + seed_.a) | 1);
+    return finish(fold(address.value.raw() + seed_.d, end(port, proto) + seed_.a));
   }
   [[nodiscard]] std::uint64_t of_client(const base::Ipv6& address, base::Be16 port,
                                         base::IpProto proto) const noexcept {
     const auto words = std::bit_cast<Words>(address.bytes);
     const std::uint64_t h = fold(words.low + seed_.a, words.high + seed_.b);
-    return fold(h ^ seed_.d, (end(port, proto) + seed_.c) | 1);
+    return finish(fold(h + seed_.b, end(port, proto) + seed_.c));
   }
 
  private:

@@ -60,14 +60,33 @@ std::optional<PortPool::Lease> lease_port_or_evict(Flow<F>& flow, std::uint16_t&
   }
 }
 
+/// RFC 3927, RFC 4291 §2.5.6.
+bool is_link_local(const base::Ipv4& address) noexcept {
+  return address.value.host() >> 16 == 0xa9fe;
+}
+bool is_link_local(const base::Ipv6& address) noexcept {
+  return address.is_link_local();
+}
+
+/// Whether a client is on `link` (an interface), or claims to be this host. A default route onto a link says
+/// nothing of who is there.
+template <Family F>
+bool is_near(const base::Address<F>& client, std::uint32_t link, const Snapshot& snapshot) noexcept {
+  const RouteTable<F>& routes = *snapshot.next_hops->routing<F>().routes;
+  const RouteValue* route = routes.lookup(client);
+  if (route == nullptr || routes.length_of(client) == 0) return false;
+  return route->kind == RouteKind::local || (route->kind == RouteKind::on_link && route->ifindex == link);
+}
+
 }  // namespace
 
 template <Family F>
 FullNat needs_full_nat(const Flow<F>& flow, const Snapshot& snapshot, const WorkerState& worker) noexcept {
   const ServiceTables& tables = *snapshot.services;
   const base::IpAddress client(flow.client);
-  const base::Prefix& shared = snapshot.server_networks[flow.server_slot];
-  if (shared.length != 0 && shared.contains(client)) return FullNat::shared_network;
+  if (is_link_local(flow.client) ||
+      is_near<F>(flow.client, snapshot.server_links[flow.server_slot], snapshot))
+    return FullNat::shared_link;
   const auto& servers = tables.services[flow.service].server_addresses;
   if (std::binary_search(servers.begin(), servers.end(), client)) return FullNat::client_is_server;
   const FlowKey<F> reply{flow.server, flow.client, flow.server_port, flow.client_port, flow.proto};

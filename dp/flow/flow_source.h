@@ -26,7 +26,7 @@
 namespace sluice::dp {
 
 /// Why a flow has full NAT though its service's mode is dnat.
-enum class FullNat : std::uint8_t { none, shared_network, client_is_server, port_in_use };
+enum class FullNat : std::uint8_t { none, shared_link, client_is_server, port_in_use };
 
 /// Pre: service, server and the client's side of `flow` are set.
 template <base::Family F>

@@ -38,7 +38,7 @@ void OfflinePath::publish(std::shared_ptr<const ServiceTables> services,
   snapshot_.services = std::move(services);
   snapshot_.next_hops = std::move(next_hops);
   snapshot_.server_hops = server_hops(*snapshot_.services, *snapshot_.next_hops);
-  snapshot_.server_networks = server_networks(*snapshot_.services, *snapshot_.next_hops);
+  snapshot_.server_links = server_links(*snapshot_.services, *snapshot_.next_hops);
   snapshot_.server_mtus = server_mtus(*snapshot_.services, *snapshot_.next_hops, snapshot_.server_hops);
 }
 

@@ -4,8 +4,7 @@
 
 namespace sluice::dp {
 
-base::Result<void> PortSet::update_filters(const FilterRules& rules) {
-  const FilterTable table = compile(rules);
+base::Result<void> PortSet::update_filters(const FilterTable& table) {
   base::Result<void> outcome;
   for (const std::unique_ptr<Port>& port : ports_) {
     if (port->filter() == nullptr) continue;

@@ -19,9 +19,9 @@ class PortSet {
   [[nodiscard]] std::span<const std::unique_ptr<Port>> ports() const noexcept { return ports_; }
   [[nodiscard]] rte_mempool* pool() const noexcept { return pool_.get(); }
 
-  /// Makes the XDP program of every af_xdp port follow the rules. Error: the first port's that failed; the
+  /// Makes the XDP program of every af_xdp port follow the table. Error: the first port's that failed; the
   /// others follow all the same.
-  base::Result<void> update_filters(const FilterRules& rules);
+  base::Result<void> update_filters(const FilterTable& table);
 
  private:
   friend base::Result<PortSet> open_ports(const PortsPlan& plan, const Eal& eal);

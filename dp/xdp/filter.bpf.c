@@ -15,6 +15,7 @@
  * source port, unless they are for the host itself; ICMP errors that quote what such a server was sent ->
  * sluice
  *   - all else (ARP, ND, ping, VRRP, SSH, ...)             -> the kernel
+ * What is sent to a group of stations (multicast, broadcast) is the kernel's, whoever sends it.
  * "sluice" means the AF_XDP socket of the frame's own receive queue. Where there is none (the process died,
  * or has not finished starting) the frame is dropped: a kernel that saw it would reset live connections.
  *
@@ -179,11 +180,11 @@ ALWAYS_INLINE void* end_of(const struct xdp_md* ctx) {
 }
 
 /* Steps over Ethernet and at most MAX_VLANS tags. Returns EtherType << 8 | offset of what follows, or
- * NOT_FOUND. */
+ * NOT_FOUND, also of frames to a group. */
 GLOBAL int walk_ethernet(struct xdp_md* ctx) {
   void* end = end_of(ctx);
   const struct eth_hdr* eth = start_of(ctx);
-  if ((void*)(eth + 1) > end) return NOT_FOUND;
+  if ((void*)(eth + 1) > end || eth->dst[0] & 1) return NOT_FOUND;
   __be16 type = eth->type;
   __u32 offset = sizeof(*eth);
   for (int i = 0; i < MAX_VLANS; ++i) {

@@ -25,7 +25,7 @@
 struct filter_key {
   __u8 address[16];
   __u8 protocol; /* IANA number: 6 or 17 */
-  __u8 role;     /* FILTER_OWN or FILTER_SERVER */
+  __u8 role;     /* FILTER_OWN, FILTER_SERVER or FILTER_HOST */
   __u8 zero[2];
 };
 

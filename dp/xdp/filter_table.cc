@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "base/headers.h"
 
@@ -56,6 +57,14 @@ FilterTable compile(const FilterRules& rules) {
   return table;
 }
 
+FilterTable merged(FilterTable a, const FilterTable& b) {
+  for (const auto& [key, bits] : b) {
+    PortBits& mine = a[key];
+    for (std::size_t i = 0; i < mine.size(); ++i) mine[i] = static_cast<std::uint8_t>(mine[i] | bits[i]);
+  }
+  return a;
+}
+
 FilterChanges changes_between(const FilterTable& from, const FilterTable& to) {
   FilterChanges changes;
   for (const auto& [key, bits] : to) {
@@ -65,6 +74,9 @@ FilterChanges changes_between(const FilterTable& from, const FilterTable& to) {
   for (const auto& [key, bits] : from) {
     if (!to.contains(key)) changes.remove.push_back(key);
   }
+  const auto role = [](const FilterKey& key) { return key.wire.role; };
+  std::ranges::stable_sort(changes.write, std::ranges::greater(), role);
+  std::ranges::stable_sort(changes.remove, std::ranges::less(), role);
   return changes;
 }
 

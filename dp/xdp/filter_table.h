@@ -57,7 +57,11 @@ using FilterTable = std::map<FilterKey, PortBits>;
 /// Thread: any.
 [[nodiscard]] FilterTable compile(const FilterRules& rules);
 
-/// What makes `from` into `to`: keys to write, in `to`, and keys to remove.
+/// All that either of two tables has.
+[[nodiscard]] FilterTable merged(FilterTable a, const FilterTable& b);
+
+/// What makes `from` into `to`: keys to write, in `to`, and keys to remove, each in an order in which at no
+/// time a server's packets to the host are taken for those to a client.
 struct FilterChanges {
   std::vector<FilterKey> write;
   std::vector<FilterKey> remove;

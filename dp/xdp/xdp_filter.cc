@@ -153,7 +153,8 @@ base::Result<void> XdpFilter::update(const FilterTable& table) {
       if (error == E2BIG) {
         return base::Error{base::ErrorCode::exhausted,
                            interface_name(ifindex_) + ": more than " + std::to_string(FILTER_MAX_ADDRESSES) +
-                               " (address, protocol) pairs; spread the services over fewer addresses"};
+                               " addresses of services, local addresses, servers in mode dnat and the "
+                               "host, by protocol; use fewer"};
       }
       return base::system_error(interface_name(ifindex_) + ": a rule of its XDP program cannot be written",
                                 error);

@@ -72,6 +72,18 @@ def test_clients_of_the_servers_network_get_full_nat(make_site, device, family):
     assert {seen_at(site.lab, site.lab.vip(family)) for _ in range(3)} == {site.lab.vip(family)}
 
 
+def test_clients_behind_a_router_are_seen_with_one_arm(make_site, device, family):
+    """The way back to them, too, leads through sluice, though their router is a neighbour of the servers."""
+    site = make_site("one-armed", device=device, routed_client=True).serve()
+    gateway = ("-4", "192.0.2.2") if family == 4 else ("-6", "2001:db8:1::2")
+    for number in site.lab.server_numbers():
+        site.lab.run(f"s{number}", "ip", gateway[0], "route", "replace", "default", "via", gateway[1])
+    site.balance(*site.both_families("web", mode="dnat"))
+    assert set(site.get(family)) == {"web1", "web2", "web3"}
+    assert {seen_at(site.lab, site.lab.vip(family)) for _ in range(3)} == {"203.0.113.100" if family == 4 else "2001:db8:c::100"}
+    assert {seen_at(site.lab, site.lab.vip(family), node="router") for _ in range(3)} == {site.lab.vip(family)}
+
+
 def test_connections_past_sluice_are_routed_by_the_kernel(make_site, family):
     """A client asks a server itself; what that answers comes through sluice, and is the kernel's."""
     site = make_site("two-armed", device="af_packet").serve()
@@ -89,7 +101,7 @@ def test_explain_tells_why(seeing):
     told = seeing.sluice.order("explain", "tcp", f"{lab.client4}:40000", f"{lab.vip4}:80").stdout
     assert f"from {lab.client4}:40000" in told and "mode dnat" in told, told
     own = seeing.sluice.order("explain", "tcp", f"{lab.server(1)}:40000", f"{lab.vip4}:80").stdout
-    assert "full NAT in spite of mode dnat: the client is on the server's network" in own, own
+    assert "full NAT in spite of mode dnat: the client is on the link to the server" in own, own
 
 
 def test_gateway_and_vip_move_together(make_site, device):

@@ -360,8 +360,8 @@ void Balancer::set_tags(dp::AdjacencyId hop, std::vector<std::uint16_t> tags) {
   publish();
 }
 
-void Balancer::add_route(const base::Prefix& prefix, dp::RouteKind kind) {
-  const dp::RouteValue value{kServerLink, dp::kNoAdjacency, 0, kind};
+void Balancer::add_route(const base::Prefix& prefix, dp::RouteKind kind, dp::AdjacencyId gateway) {
+  const dp::RouteValue value{kServerLink, gateway, 0, kind};
   if (prefix.address.is_v4()) {
     routes_v4_.push_back({prefix.address.v4(), prefix.length, value});
   } else {

@@ -106,7 +106,8 @@ class Balancer {
   void set_state(dp::AdjacencyId hop, dp::AdjacencyState state);
   void set_mtu(dp::AdjacencyId hop, std::uint16_t mtu);
   void set_tags(dp::AdjacencyId hop, std::vector<std::uint16_t> tags);
-  void add_route(const base::Prefix& prefix, dp::RouteKind kind);
+  /// `gateway`: of kind `via`.
+  void add_route(const base::Prefix& prefix, dp::RouteKind kind, dp::AdjacencyId gateway = dp::kNoAdjacency);
   /// Makes the address a neighbour on the servers' link.
   void learn(const base::IpAddress& address, dp::AdjacencyId hop);
   /// Gives a neighbour another adjacency, without moving the epoch.

@@ -27,6 +27,12 @@ Balancer::Options with_workers(unsigned workers) {
   return options;
 }
 
+/// The address alone.
+template <Family F>
+base::Prefix host(const base::Address<F>& address) {
+  return {address, F == Family::v4 ? 32 : 128};
+}
+
 /// Ports of the balancer have no twin: there is no kernel that could route.
 void without_twins(Balancer& b) {
   for (unsigned id = 0; id < b.workers(); ++id) {
@@ -125,22 +131,102 @@ TYPED_TEST(Dnat, ServerThatIsTheClientGetsFullNat) {
 
 TYPED_TEST(Dnat, ServersOfARoutedNetworkGetFullNatAmongThemselves) {
   constexpr Family F = TypeParam::kFamily;
-  constexpr std::uint8_t kHost = F == Family::v4 ? 32 : 128;
   Balancer b;
-  // As if each were on a network of its own.
-  for (unsigned n = 0; n < 2; ++n) b.add_route({Net<F>::server(n), kHost}, dp::RouteKind::on_link);
+  for (unsigned n = 0; n < 2; ++n)
+    b.add_route(host<F>(Net<F>::server(n)), dp::RouteKind::via, Balancer::kGateway);
   b.configure({seen_by<F>(web<F>(2))});
   std::set<base::IpAddress> sources;
   for (std::uint16_t port = 40'000; port < 40'002; ++port) {
-    const Outcome o = b.send(from_link<F>(Net<F>::server(1), Balancer::server_mac(1), port), {0, 1, 0});
+    const auto syn = from_client<F>(Net<F>::server(1), Net<F>::vip()).tcp(port, kPort, SYN);
+    const Outcome o = b.send(PacketBuilder(syn).seq(1'000));
     ASSERT_TRUE(o.forwarded()) << o;
     sources.insert(o.seen().src);
   }
   EXPECT_EQ(sources, std::set<base::IpAddress>{Net<F>::vip()}) << "to itself and to the other";
-  // Nobody else is concerned by that.
+}
+
+TYPED_TEST(Dnat, ClientOnTheLinkOfTheServersRouterGetsFullNat) {
+  constexpr Family F = TypeParam::kFamily;
+  constexpr base::Mac kMac{{2, 0, 0, 0, 7, 7}};
+  Balancer b;
+  // Server 0 is behind server 9, which is its router.
+  b.add_route(host<F>(Net<F>::server(0)), dp::RouteKind::via, Balancer::kFirstServer + 9);
+  b.configure({seen_by<F>(web<F>(1))});
+  const Outcome near = b.send(from_link<F>(Net<F>::stranger(), kMac, 40'000), {0, 1, 0});
+  ASSERT_TRUE(near.forwarded()) << near;
+  EXPECT_EQ(near.seen().src, base::IpAddress(Net<F>::vip())) << "the router would reach it directly";
+  const Outcome far = b.send(from_client<F>(Net<F>::client(), Net<F>::vip()).tcp(40'000, kPort, SYN).seq(1));
+  ASSERT_TRUE(far.forwarded()) << far;
+  EXPECT_EQ(far.seen().src, base::IpAddress(Net<F>::client()));
+}
+
+TYPED_TEST(Dnat, WhoClaimsToBeTheHostGetsFullNat) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  const auto own = Net<F>::client(77);
+  b.add_route(host<F>(own), dp::RouteKind::local);
+  b.configure({seen_by<F>(web<F>(1))});
+  const Outcome o = b.send(from_client<F>(own, Net<F>::vip()).tcp(40'000, kPort, SYN).seq(1));
+  ASSERT_TRUE(o.forwarded()) << o;
+  EXPECT_EQ(o.seen().src, base::IpAddress(Net<F>::vip())) << "answers to the host's checks stay the host's";
+}
+
+TYPED_TEST(Dnat, LinkLocalClientGetsFullNat) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({seen_by<F>(web<F>(1))});
+  base::Address<F> client{};
+  if constexpr (F == Family::v4) {
+    client = v4("169.254.7.7");
+  } else {
+    client = v6("fe80::7");
+  }
+  const Outcome o = b.send(from_client<F>(client, Net<F>::vip()).tcp(40'000, kPort, SYN).seq(1));
+  ASSERT_TRUE(o.forwarded()) << o;
+  EXPECT_EQ(o.seen().src, base::IpAddress(Net<F>::vip()));
+}
+
+TYPED_TEST(Dnat, BothModesOnOneServer) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b(with_workers(3));
+  auto other = web<F>(1);
+  other.name = "other";
+  other.vip.port = 81;
+  b.configure({seen_by<F>(web<F>(1)), other});
+  for (unsigned n = 0; n < 6; ++n) {
+    Connection<F> seen(b, n, 40'000), hidden(b, n, 40'000);
+    seen.at_worker(n % 3, (n + 1) % 3).open();
+    hidden.at_worker(n % 3, (n + 2) % 3).to(Net<F>::vip(), 81).open();
+    EXPECT_EQ(seen.local(), (base::Endpoint{Net<F>::client(n), 40'000}));
+    EXPECT_EQ(hidden.local().address, base::IpAddress(Net<F>::vip()));
+  }
+}
+
+TYPED_TEST(Dnat, RemovedServerKeepsItsConnections) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({seen_by<F>(web<F>(1))});
   Connection<F> c(b, 0, 40'000);
   c.open();
-  EXPECT_EQ(c.local().address, base::IpAddress(Net<F>::client()));
+  b.configure({});
+  b.settle();
+  EXPECT_TRUE(c.client(ACK, 10).forwarded());
+  EXPECT_TRUE(c.server(ACK, 10).forwarded());
+  c.close();
+  b.advance(dp::kTimeWaitMs + 10'000);
+  b.settle();
+  EXPECT_TRUE(b.snapshot().services->dnat_servers.empty());
+}
+
+TYPED_TEST(Dnat, ReplyWhoseTtlEndsHereIsAnsweredFromTheVip) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({seen_by<F>(web<F>(1))});
+  Connection<F> c(b, 0, 40'000);
+  c.open();
+  const Outcome o = b.send(c.server_packet(ACK, 10).ttl(1), {0, 1, 0});
+  ASSERT_TRUE(o.reflected()) << o;
+  EXPECT_EQ(o.seen().src, base::IpAddress(Net<F>::vip()));
 }
 
 TYPED_TEST(Dnat, RepliesOfTwoServicesOnOneServerAreToldApart) {

@@ -549,17 +549,15 @@ TYPED_TEST(Explain, WhatAConnectionComesFromInModeDnat) {
   EXPECT_EQ(come_true<F>(b, second).start->source_kind, SourceKind::port_in_use);
   auto near = client_tuple<F>(0);
   near.source.address = Net<F>::server(5);
-  EXPECT_EQ(come_true<F>(b, near).start->source_kind, SourceKind::shared_network);
-  b.add_route({Net<F>::server(0), F == Family::v4 ? 32 : 128}, dp::RouteKind::on_link);
-  b.configure({
-      service,
-      other,
-      dns<F>(),
-  });
-  near.source.address = Net<F>::server(6);
-  EXPECT_EQ(come_true<F>(b, near).start->source_kind, SourceKind::client) << "no network is shared any more";
+  EXPECT_EQ(come_true<F>(b, near).start->source_kind, SourceKind::shared_link);
   EXPECT_EQ(come_true<F>(b, client_tuple<F>(0, 5'000, config::Protocol::udp)).start->source_kind,
             SourceKind::local);
+  auto itself = near;
+  itself.source.address = Net<F>::server(0);
+  b.add_route({Net<F>::server(0), F == Family::v4 ? 32 : 128}, dp::RouteKind::via, Balancer::kGateway);
+  near.source.port = 41'000;
+  EXPECT_EQ(ask(b, near).start->source_kind, SourceKind::client) << "it is behind a router now";
+  EXPECT_EQ(ask(b, itself).start->source_kind, SourceKind::client_is_server);
 
   // The server's side of a flow, and what has none.
   const config::FiveTuple reply{

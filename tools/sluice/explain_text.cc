@@ -132,8 +132,8 @@ std::string source_text(SourceKind kind) {
   switch (kind) {
     case SourceKind::local: return {};
     case SourceKind::client: return "the client's own address and port are kept (mode dnat)";
-    case SourceKind::shared_network:
-      return "full NAT in spite of mode dnat: the client is on the server's network, and would be answered "
+    case SourceKind::shared_link:
+      return "full NAT in spite of mode dnat: the client is on the link to the server, and would be answered "
              "directly";
     case SourceKind::client_is_server:
       return "full NAT in spite of mode dnat: the client is one of the service's servers";

@@ -68,6 +68,27 @@ TEST(FilterTable, AnAddressHasEachRoleByItself) {
   EXPECT_EQ(table.at({both, Protocol::tcp, FILTER_HOST}), PortBits{}) << "that it is there says all";
 }
 
+TEST(FilterTable, TheHostIsKnownForAsLongAsServersAre) {
+  const base::IpAddress host = v4("203.0.113.254"), server = v4("10.0.0.1");
+  const FilterTable none = compile({.services = {}, .locals = {}});
+  const FilterTable some =
+      compile({.services = {}, .servers = {{server, Protocol::tcp, 8080}}, .hosts = {host}, .locals = {}});
+  const FilterKey of_host{host, Protocol::tcp, FILTER_HOST}, of_server{server, Protocol::tcp, FILTER_SERVER};
+  EXPECT_EQ(changes_between(none, some).write, (std::vector{of_host, of_server}));
+  EXPECT_EQ(changes_between(some, none).remove, (std::vector{of_server, of_host}));
+}
+
+TEST(FilterTable, MergedHasWhatEitherHas) {
+  const base::IpAddress vip = v4("192.0.2.10");
+  const FilterTable a = compile({.services = {{vip, Protocol::tcp, 80}}, .locals = {}});
+  const FilterTable b =
+      compile({.services = {{vip, Protocol::tcp, 443}, {vip, Protocol::udp, 53}}, .locals = {}});
+  const FilterTable both = merged(a, b);
+  EXPECT_EQ(ports_in(both, vip, Protocol::tcp), 2U);
+  EXPECT_TRUE(has(both, vip, Protocol::tcp, 80) && has(both, vip, Protocol::tcp, 443));
+  EXPECT_TRUE(has(both, vip, Protocol::udp, 53));
+}
+
 TEST(FilterTable, ChangesNameOnlyWhatDiffers) {
   const FilterTable before = compile({.services = {{v4("192.0.2.10"), Protocol::tcp, 80},
                                                    {v4("192.0.2.11"), Protocol::tcp, 80},

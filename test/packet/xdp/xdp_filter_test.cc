@@ -144,6 +144,12 @@ std::vector<Row> rows() {
        false},
       {"likewise, to the VIP", eth().ip4(seeing, vip).tcp(8080, 40000, ACK), false},
       {"likewise, to a service on the VIP", eth().ip4(seeing, vip).tcp(8080, 80, SYN), true},
+      {"to a group, of that server",
+       eth(base::Mac{{2, 0, 0, 0, 0, 9}}, base::Mac{{1, 0, 0x5e, 0, 0, 0xfb}})
+           .ip4(seeing, v4("224.0.0.251"))
+           .udp(5353, 5353),
+       false},
+      {"likewise, tagged", eth().vlan(7).ip4(seeing, client).tcp(8080, 40000, ACK), true},
       {"to that server, past us", eth().ip4(client, seeing).tcp(40000, 8080, SYN), false},
       {"later fragment of that server",
        eth().ip4(seeing, client).protocol(17).fragment(64, false, 9).payload(64), true},
@@ -157,6 +163,8 @@ std::vector<Row> rows() {
        true},
       {"likewise, behind extension headers", eth().ip6(seeing6, client6).hop_by_hop(8).udp(5353, 40000),
        true},
+      {"later fragment, behind an extension header",
+       eth().ip6(seeing6, client6).fragment(64, false, 9).dest_opts(8).udp(5353, 40000).payload(64), true},
       {"likewise, IPv6, to the host", eth().ip6(seeing6, host6).tcp(8080, 40000, ACK), false},
       {"error about what that server was sent, IPv6",
        eth().ip6(router6, client6).icmp6(1, 0).quote(eth().ip6(client6, seeing6).tcp(40000, 8080, ACK)),
