@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "test/fuzz/budget.h"
+#include "test/fuzz/choices.h"
 #include "test/unit/vrrp/router_fixture.h"
 
 /// Hosts that share virtual routers, on a clock of their own. Each host has one instance on each segment, in
