@@ -20,7 +20,7 @@
   hold HOST PORT N       opens N echo connections, prints "open", then obeys lines on standard input:
                          "check": a round trip on each, prints how many live; "close": ends them all
   keep HOST PORT N       N echo connections with round trips all the time; at the end of standard input prints
-                         "alive N trips N"
+                         "alive N trips N slowest SECONDS" and how each of the others ended
   until-reset HOST PORT  a connection on which a byte is sent every 20 ms until it breaks; prints "open", then how
   endure HOST PORT [KEEPALIVE]  a connection to a witness that says nothing; with TCP keepalives every so many seconds;
                          prints "open", then how it ended
@@ -235,12 +235,23 @@ def hold(host, port, number, first_source=None):
 
 def keep(host, port, number):
     connections = [socket.create_connection((host, int(port)), timeout=10) for _ in range(int(number))]
+    for s in connections:
+        s.settimeout(60)  # TCP's sixth repetition comes after 13 s: until then an answer is late, not lost
     print("open", flush=True)
-    trips, alive = 0, connections
+    trips, slowest, alive, ended = 0, 0.0, connections, []
     while alive and not select.select([sys.stdin], [], [], 0)[0]:
-        alive = [s for s in alive if lives(s)]
+        asked, alive = alive, []
+        for s in asked:
+            began = time.monotonic()
+            try:
+                if not round_trip(s):
+                    raise ConnectionError("closed")
+                alive.append(s)
+                slowest = max(slowest, time.monotonic() - began)
+            except OSError as error:
+                ended.append(how(error))
         trips += len(alive)
-    print(f"alive {len(alive)} trips {trips}")
+    print(f"alive {len(alive)} trips {trips} slowest {slowest:.2f}", *ended)
 
 
 def until_reset(host, port):
