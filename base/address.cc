@@ -1,6 +1,8 @@
 #include "base/address.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <array>
 #include <charconv>
 #include <limits>
 #include <netinet/in.h>
@@ -143,6 +145,17 @@ bool Prefix::contains(const IpAddress& other) const noexcept {
   if (rest == 0) return true;
   return ((static_cast<unsigned char>(own[whole]) ^ static_cast<unsigned char>(theirs[whole])) >>
           (8 - rest)) == 0;
+}
+
+Prefix Prefix::network() const noexcept {
+  std::array<char, 16> bytes{};
+  const std::string_view own = address.wire();
+  std::copy(own.begin(), own.end(), bytes.begin());
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const std::size_t kept = std::clamp<std::size_t>(length, i * 8, i * 8 + 8) - i * 8;
+    bytes[i] = static_cast<char>(static_cast<unsigned char>(bytes[i]) & (0xff00U >> kept));
+  }
+  return {IpAddress::from_wire({bytes.data(), own.size()}), length};
 }
 
 Result<Endpoint> Endpoint::parse(std::string_view text) {

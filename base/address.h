@@ -126,6 +126,8 @@ struct Prefix {
   static Result<Prefix> parse(std::string_view text);
   [[nodiscard]] std::string to_string() const;
   [[nodiscard]] bool contains(const IpAddress& other) const noexcept;
+  /// The same with all bits behind `length` zero.
+  [[nodiscard]] Prefix network() const noexcept;
   friend constexpr bool operator==(const Prefix&, const Prefix&) noexcept = default;
   friend constexpr auto operator<=>(const Prefix&, const Prefix&) noexcept = default;
 };

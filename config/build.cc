@@ -9,6 +9,7 @@
 #include <json/json.h>
 
 #include "config/build_check.h"
+#include "config/build_clients.h"
 #include "config/build_server.h"
 #include "config/build_vrrp.h"
 #include "config/cpu_list.h"
@@ -23,6 +24,7 @@ namespace {
 struct ServiceDraft {
   Service service;
   ServerDraft server;
+  ClientsDraft clients;
 };
 
 class Builder {
@@ -94,6 +96,7 @@ class Builder {
     SectionReader::read_name_of(section, "idle_refresh", out.service.idle_refresh);
     SectionReader::read_name_of(section, "syn_cookies", out.service.syn_cookies);
     SectionReader::read_name_of(section, "no_server", out.service.no_server);
+    read_clients(section.inner("clients"), out.clients, reader_);
     SectionReader::read_number(section, "retries", out.service.retries);
     SectionReader::read_flag(section, "redispatch", out.service.redispatch);
     read_mss(section, out.service.mss);
@@ -114,6 +117,7 @@ class Builder {
     SectionReader::read_number(section, "port", service.vip.port);
     SectionReader::read_name_of(section, "protocol", service.protocol);
     SectionReader::read_number(section, "maxconn", service.maxconn);
+    service.clients = finish_clients(own.clients, section, service.vip.address, reader_);
     for (const Section& local : section.elements("local_addresses")) {
       reader_.read_address(local.object, local.path, service.local_addresses.emplace_back());
     }

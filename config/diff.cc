@@ -52,6 +52,16 @@ void compare(Members& members, const Check& from, const Check& to) {
       .add("check.command", from.command, to.command);
 }
 
+void compare(Members& members, const Clients& from, const Clients& to) {
+  members.add("clients.allow", from.allow, to.allow)
+      .add("clients.deny", from.deny, to.deny)
+      .add("clients.rate", from.rate, to.rate)
+      .add("clients.burst", from.burst, to.burst)
+      .add("clients.maxconn", from.maxconn, to.maxconn)
+      .add("clients.table", from.table, to.table)
+      .add("clients.refuse", from.refuse, to.refuse);
+}
+
 void compare(Members& members, const Agent& from, const Agent& to) {
   members.add("agent.port", from.port, to.port)
       .add("agent.address", from.address, to.address)
@@ -122,8 +132,9 @@ void compare_service(Members& members, const AnyService& from, const AnyService&
   compare(members, from.timeouts, to.timeouts);
   members.add("idle_refresh", from.idle_refresh, to.idle_refresh)
       .add("syn_cookies", from.syn_cookies, to.syn_cookies)
-      .add("no_server", from.no_server, to.no_server)
-      .add("maxconn", from.maxconn, to.maxconn)
+      .add("no_server", from.no_server, to.no_server);
+  compare(members, from.clients, to.clients);
+  members.add("maxconn", from.maxconn, to.maxconn)
       .add("retries", from.retries, to.retries)
       .add("redispatch", from.redispatch, to.redispatch)
       .add("mss", from.mss, to.mss);
@@ -179,6 +190,22 @@ void diff_services(std::vector<Change>& changes, const std::vector<AnyService>& 
   });
 }
 
+/// Services that keep count of their clients, and were to do so in a table of another size.
+std::vector<Change> diff_tables(const std::vector<Service>& from, const std::vector<Service>& to) {
+  std::vector<Change> changes;
+  const auto old = by_name(from);
+  for (const Service& now : to) {
+    const auto found = old.find(now.name);
+    if (found == old.end() || !now.clients.counts()) continue;
+    const Service& before = *found->second;
+    if (!before.clients.counts() || before.vip != now.vip || before.protocol != now.protocol) continue;
+    Members members;
+    members.add("clients.table", before.clients.table, now.clients.table);
+    note(changes, "service " + in_quotes(now.name), members);
+  }
+  return changes;
+}
+
 }  // namespace
 
 std::string to_string(const Change& change) {
@@ -221,8 +248,18 @@ std::vector<Change> diff(const ForwardingState& from, const ForwardingState& to)
   return changes;
 }
 
+std::vector<Change> restart_changes(const Config& from, const Config& to) {
+  std::vector<Change> changes = diff(from, to);
+  std::erase_if(changes, [](const Change& change) {
+    return change.object != "dataplane" && change.object != "ports" && !change.object.starts_with("port ");
+  });
+  for (Change& change : diff_tables(from.services, to.services)) changes.push_back(std::move(change));
+  return changes;
+}
+
 bool needs_restart(const Config& from, const Config& to) {
-  return from.dataplane != to.dataplane || from.ports != to.ports;
+  return from.dataplane != to.dataplane || from.ports != to.ports ||
+         !diff_tables(from.services, to.services).empty();
 }
 
 }  // namespace sluice::config

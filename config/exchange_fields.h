@@ -23,6 +23,16 @@ void fields(auto& v, Like<Timeouts> auto& timeouts) {
   v.optional("server_fin", timeouts.server_fin);
 }
 
+void fields(auto& v, Like<Clients> auto& clients) {
+  v.optional("allow", clients.allow);
+  v.optional("deny", clients.deny);
+  v.optional("rate", clients.rate);
+  v.optional("burst", clients.burst);
+  v.optional("maxconn", clients.maxconn);
+  v.optional("table", clients.table);
+  v.optional("refuse", clients.refuse);
+}
+
 void fields(auto& v, Like<ForwardingServer> auto& server) {
   v.required("name", server.name);
   v.required("endpoint", server.endpoint);
@@ -43,6 +53,7 @@ void fields(auto& v, Like<ForwardingService> auto& service) {
   v.optional("idle_refresh", service.idle_refresh);
   v.optional("syn_cookies", service.syn_cookies);
   v.optional("no_server", service.no_server);
+  v.optional("clients", service.clients);
   v.optional("maxconn", service.maxconn);
   v.optional("retries", service.retries);
   v.optional("redispatch", service.redispatch);
@@ -85,6 +96,13 @@ void fields(auto& v, Like<QueueCounters> auto& queue) {
   v.optional("timed_out", queue.timed_out);
 }
 
+void fields(auto& v, Like<ClientCounters> auto& clients) {
+  v.optional("denied", clients.denied);
+  v.optional("over_rate", clients.over_rate);
+  v.optional("over_maxconn", clients.over_maxconn);
+  v.optional("untracked", clients.untracked);
+}
+
 void fields(auto& v, Like<Transition> auto& transition) {
   v.optional("generation", transition.generation);
   v.optional("sessions", transition.sessions);
@@ -123,6 +141,7 @@ void fields(auto& v, Like<ServiceReport> auto& service) {
   v.optional("counters", service.counters);
   v.optional("handshakes", service.handshakes);
   v.optional("queue", service.queue);
+  v.optional("clients", service.clients);
   v.optional("servers", service.servers);
 }
 
@@ -332,12 +351,23 @@ void fields(auto& v, Like<ExplainedSchedule> auto& schedule) {
   v.optional("drawn", schedule.drawn);
 }
 
+void fields(auto& v, Like<ExplainedClient> auto& client) {
+  v.optional("prefix", client.prefix);
+  v.optional("denied", client.denied);
+  v.optional("tracked", client.tracked);
+  v.optional("connections", client.connections);
+  v.optional("maxconn", client.maxconn);
+  v.optional("rate", client.rate);
+  v.optional("burst", client.burst);
+}
+
 void fields(auto& v, Like<ExplainedStart> auto& start) {
   v.required("fate", start.fate);
   v.optional("reason", start.reason);
   v.optional("obstacle", start.obstacle);
   v.optional("connections", start.connections);
   v.optional("maxconn", start.maxconn);
+  v.optional("client", start.client);
   v.optional("schedule", start.schedule);
   v.optional("servers", start.servers);
   v.optional("server", start.server);

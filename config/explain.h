@@ -48,6 +48,9 @@ enum class Fate : std::uint8_t {
 /// What stands between a new connection and all servers of its service.
 enum class Obstacle : std::uint8_t {
   none,
+  client_denied,     ///< a prefix of the service's, or that none of them holds the client
+  client_rate,       ///< the client has begun as many connections as its rate allows
+  client_maxconn,    ///< the client has as many connections as it may
   queue,             ///< others wait already
   instance_maxconn,  ///< global.maxconn is reached
   service_maxconn,   ///< the service's maxconn is reached
@@ -118,12 +121,22 @@ struct ExplainedSchedule {
   std::vector<std::string> drawn;  ///< random: the two that are compared
 };
 
+/// The client of a service that has limits by client, as a new connection of it would find it.
+struct ExplainedClient {
+  std::string prefix;    ///< the configured one that decides; empty: none holds the address
+  bool denied = false;   ///< by that, or because none holds it
+  bool tracked = false;  ///< it is in the service's table of clients
+  std::uint32_t connections = 0, maxconn = 0;  ///< open or waiting, of all workers; 0: no limit
+  std::uint32_t rate = 0, burst = 0;           ///< new connections in a second; 0: no limit
+};
+
 /// What a packet that may begin a connection gets: a first SYN, or a datagram.
 struct ExplainedStart {
   Fate fate = Fate::forward;
   std::string reason;  ///< why it is not forwarded, as in `show drops`; empty: it is, or waits
   Obstacle obstacle = Obstacle::none;
   std::uint32_t connections = 0, maxconn = 0;  ///< of the instance or service whose maxconn is the obstacle
+  std::optional<ExplainedClient> client{};     ///< none: the service has no limits by client
   std::optional<ExplainedSchedule> schedule;
   std::vector<ExplainedServer> servers;
   std::string server;                    ///< the one that it goes to; hold: waits for; empty: any
@@ -201,6 +214,9 @@ inline constexpr auto kNames<Fate> = std::to_array<std::pair<Fate, std::string_v
 template <>
 inline constexpr auto kNames<Obstacle> = std::to_array<std::pair<Obstacle, std::string_view>>({
     {Obstacle::none, "none"},
+    {Obstacle::client_denied, "client_denied"},
+    {Obstacle::client_rate, "client_rate"},
+    {Obstacle::client_maxconn, "client_maxconn"},
     {Obstacle::queue, "queue"},
     {Obstacle::instance_maxconn, "instance_maxconn"},
     {Obstacle::service_maxconn, "service_maxconn"},

@@ -21,6 +21,7 @@ ForwardingState forwarding_of(const Config& config, std::uint64_t generation,
     out.idle_refresh = service.idle_refresh;
     out.syn_cookies = service.syn_cookies;
     out.no_server = service.no_server;
+    out.clients = service.clients;
     out.maxconn = service.maxconn;
     out.retries = service.retries;
     out.redispatch = service.redispatch;

@@ -38,7 +38,8 @@ struct ForwardingService {
   IdleRefresh idle_refresh = IdleRefresh::any;
   SynCookies syn_cookies = SynCookies::automatic;
   NoServer no_server = NoServer::reset;  ///< fail_open is cp's work: to dp the same as reset
-  std::uint32_t maxconn = 0;             ///< connections at one time; 0: no limit
+  Clients clients;
+  std::uint32_t maxconn = 0;  ///< connections at one time; 0: no limit
   std::uint16_t retries = 3;
   bool redispatch = true;
   Mss mss;

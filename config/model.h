@@ -206,6 +206,26 @@ struct Server {
 /// servers all the same, as if all were up.
 enum class NoServer : std::uint8_t { reset, drop, fail_open };
 
+/// What a client that may not begin a connection meets: a RST (UDP: ICMP administratively prohibited), or
+/// silence.
+enum class ClientRefusal : std::uint8_t { reset, drop };
+
+/// Who may begin connections to a service, and how many of them.
+struct Clients {
+  /// Of the VIP's family. The longest prefix that holds a client's address decides; of one that none holds:
+  /// it is let in if `allow` is empty.
+  std::vector<base::Prefix> allow, deny;
+  std::uint32_t rate = 0;        ///< new connections of one client in a second; 0: no limit
+  std::uint32_t burst = 0;       ///< so many of them at once after a pause; 0 without a rate
+  std::uint32_t maxconn = 0;     ///< connections of one client at one time; 0: no limit
+  std::uint32_t table = 65'536;  ///< clients that are known at one time; holds for the life of dp
+  ClientRefusal refuse = ClientRefusal::reset;
+
+  /// Whether clients are counted one by one.
+  [[nodiscard]] constexpr bool counts() const noexcept { return rate != 0 || maxconn != 0; }
+  friend bool operator==(const Clients&, const Clients&) = default;
+};
+
 struct Service {
   std::string name;
   base::Endpoint vip;
@@ -217,6 +237,7 @@ struct Service {
   IdleRefresh idle_refresh = IdleRefresh::any;
   SynCookies syn_cookies = SynCookies::automatic;
   NoServer no_server = NoServer::reset;
+  Clients clients;
   std::uint32_t maxconn = 0;  ///< connections at one time; 0: no limit
   std::uint16_t retries = 3;  ///< further attempts when a server refuses or does not answer
   bool redispatch = true;     ///< further attempts go to other servers

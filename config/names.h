@@ -100,6 +100,11 @@ inline constexpr auto kNames<NoServer> = std::to_array<std::pair<NoServer, std::
     {NoServer::fail_open, "fail_open"},
 });
 template <>
+inline constexpr auto kNames<ClientRefusal> = std::to_array<std::pair<ClientRefusal, std::string_view>>({
+    {ClientRefusal::reset, "reset"},
+    {ClientRefusal::drop, "drop"},
+});
+template <>
 inline constexpr auto kNames<Observe> = std::to_array<std::pair<Observe, std::string_view>>({
     {Observe::none, "none"},
     {Observe::layer4, "layer4"},

@@ -40,6 +40,16 @@ struct QueueCounters {
   friend bool operator==(const QueueCounters&, const QueueCounters&) = default;
 };
 
+/// New connections that a service's limits by client (Clients) concerned.
+struct ClientCounters {
+  std::uint64_t denied = 0;        ///< refused: by the prefixes allow and deny
+  std::uint64_t over_rate = 0;     ///< refused: more of one client in a second than `rate`
+  std::uint64_t over_maxconn = 0;  ///< refused: more of one client at one time than `maxconn`
+  std::uint64_t untracked = 0;     ///< let in uncounted: the table of clients had no place
+  [[nodiscard]] std::uint64_t refused() const noexcept { return denied + over_rate + over_maxconn; }
+  friend bool operator==(const ClientCounters&, const ClientCounters&) = default;
+};
+
 /// What stood at a server when it last began or ceased to get new connections.
 struct Transition {
   std::uint64_t generation = 0;  ///< of the forwarding state that said so; 0: it has not happened
@@ -73,6 +83,7 @@ struct ServiceReport {
   TrafficCounters counters;
   HandshakeCounters handshakes{};
   QueueCounters queue{};  ///< all that wait, those for one server too
+  ClientCounters clients{};
   std::vector<ServerReport> servers;
 };
 

@@ -13,6 +13,7 @@
 namespace sluice::cp {
 namespace {
 
+using config::ClientCounters;
 using config::HandshakeCounters;
 using config::PortReport;
 using config::QueueCounters;
@@ -62,6 +63,15 @@ constexpr auto kActivity = std::to_array<MetricRow<Activity>>({
      field<&Activity::queue, &QueueCounters::entered>},
     {"queue_timeouts_total", "Connections that waited for timeouts.queue in vain.", kCounter,
      field<&Activity::queue, &QueueCounters::timed_out>},
+});
+
+constexpr auto kClients = std::to_array<MetricRow<ClientCounters>>({
+    {"clients_refused_total", "New connections that the service's limits by client refused, by reason.",
+     kCounter, field<&ClientCounters::denied>, "reason", "denied"},
+    {"clients_refused_total", "", kCounter, field<&ClientCounters::over_rate>, "reason", "rate"},
+    {"clients_refused_total", "", kCounter, field<&ClientCounters::over_maxconn>, "reason", "maxconn"},
+    {"clients_untracked_total", "New connections let in uncounted: the table of clients had no place.",
+     kCounter, field<&ClientCounters::untracked>},
 });
 
 /// What the control plane knows of a service.
@@ -192,6 +202,7 @@ Activity activity(const ServerReport& report) {
 void add_services(Families& families, const Controller& controller, const config::DataplaneReport* report) {
   std::vector<Sample<ServiceView>> views;
   std::vector<Sample<Activity>> activities;
+  std::vector<Sample<ClientCounters>> clients;
   const auto& services = controller.config().services;
   for (std::size_t s = 0; s < services.size(); ++s) {
     const Labels labels{{"service", services[s].name}};
@@ -199,9 +210,11 @@ void add_services(Families& families, const Controller& controller, const config
     if (report == nullptr) continue;
     const config::ServiceReport* known = find_report(*report, services[s].name);
     activities.push_back({labels, known != nullptr ? activity(*known) : Activity{}});
+    clients.push_back({labels, known != nullptr ? known->clients : ClientCounters{}});
   }
   add_rows(families, "sluice_service_", kService, views);
   add_rows(families, "sluice_service_", kActivity, activities);
+  add_rows(families, "sluice_service_", kClients, clients);
 }
 
 /// What the last check found, a series of value 1 for each server that is checked.

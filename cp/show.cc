@@ -54,6 +54,7 @@ std::string services_json(const Controller& controller, const config::DataplaneR
     tree["counters"] = tree_of(config::to_json(shown.counters));
     tree["handshakes"] = tree_of(config::to_json(shown.handshakes));
     tree["queue"] = tree_of(config::to_json(shown.queue));
+    tree["clients"] = tree_of(config::to_json(shown.clients));
     array.add(tree);
   }
   return array.text();

@@ -23,8 +23,8 @@ struct ProcessView {
 
 /// Array of services: name, vip, protocol, mode, balance, status ("UP", "DEGRADED": some servers are down,
 /// "DOWN": no server takes new connections), servers_total, servers_active (that get new connections; backup
-/// servers where no other does), servers_backup (usable ones), maxconn, counters, handshakes, queue.
-/// `filter.service` narrows.
+/// servers where no other does), servers_backup (usable ones), maxconn, counters, handshakes, queue, clients
+/// (ClientCounters). `filter.service` narrows.
 [[nodiscard]] std::string services_json(const Controller& controller, const config::DataplaneReport& report,
                                         const config::FlowFilter& filter);
 

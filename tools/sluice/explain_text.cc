@@ -110,6 +110,9 @@ std::string server_text(const config::ExplainedServer& server) {
 std::string obstacle_text(const config::ExplainedStart& start) {
   switch (start.obstacle) {
     case Obstacle::none: return {};
+    case Obstacle::client_denied: return "the service's prefixes keep the client out";
+    case Obstacle::client_rate: return "the client has begun as many connections as its rate lets it";
+    case Obstacle::client_maxconn: return "the client has as many connections as it may";
     case Obstacle::queue: return "others wait already, and who comes later stands behind them";
     case Obstacle::instance_maxconn:
       return fmt::format("global.maxconn is reached: {}", connections_text(start.connections, start.maxconn));
@@ -120,6 +123,17 @@ std::string obstacle_text(const config::ExplainedStart& start) {
     case Obstacle::servers_full: return start.server.empty() ? "all servers are full" : "that server is full";
   }
   return {};
+}
+
+std::string client_text(const config::ExplainedClient& client) {
+  std::string text = client.denied ? "kept out" : "let in";
+  text += client.prefix.empty() ? ", under no prefix" : fmt::format(" by {}", client.prefix);
+  if (client.denied || (client.rate == 0 && client.maxconn == 0)) return text;
+  if (!client.tracked) return text + "; not known yet";
+  text += "; " + connections_text(client.connections, client.maxconn);
+  if (client.rate != 0)
+    text += fmt::format(", {} new ones in a second, {} at once", client.rate, client.burst);
+  return text;
 }
 
 std::string endpoint_of(const config::ExplainedStart& start) {
@@ -173,6 +187,7 @@ std::string start_text(const config::ExplainedStart& start) {
 
 void add_start(Lines& lines, const config::Explanation& explanation) {
   const config::ExplainedStart& start = *explanation.start;
+  if (start.client) lines.add("client", client_text(*start.client));
   if (start.schedule) lines.add("schedule", schedule_text(*start.schedule));
   for (const config::ExplainedServer& server : start.servers) lines.add("server", server_text(server));
   if (start.obstacle != Obstacle::none) lines.add("obstacle", obstacle_text(start));

@@ -52,6 +52,13 @@ std::string limited(const Json::Value& object, std::string_view name, const Json
   return number(limits, limit) == 0 ? now : fmt::format("{}/{}", now, number(limits, limit));
 }
 
+/// New connections that limits by client refused.
+std::string refused(const Json::Value& clients) {
+  if (!clients.isObject()) return "-";
+  return count_text(number(clients, "denied") + number(clients, "over_rate") +
+                    number(clients, "over_maxconn"));
+}
+
 std::string services(const Json::Value& content) {
   Table table({{"SERVICE"},
                {"VIP"},
@@ -63,6 +70,7 @@ std::string services(const Json::Value& content) {
                {"WAITING", kRight},
                {"NEW", kRight},
                {"FAILED", kRight},
+               {"REFUSED", kRight},
                {"FROM CLIENTS", kRight},
                {"TO CLIENTS", kRight}});
   for (const Json::Value& service : content) {
@@ -72,8 +80,8 @@ std::string services(const Json::Value& content) {
                fmt::format("{}/{}", number(service, "servers_active"), number(service, "servers_total")),
                limited(counters, "connections_current", service, "maxconn"),
                count(member(service, "queue"), "waiting"), count(counters, "connections_new"),
-               count(counters, "connections_failed"), bytes(counters, "bytes_in"),
-               bytes(counters, "bytes_out")});
+               count(counters, "connections_failed"), refused(member(service, "clients")),
+               bytes(counters, "bytes_in"), bytes(counters, "bytes_out")});
   }
   return table.empty() ? "No services are configured, or none matches.\n" : table.to_string();
 }

@@ -120,6 +120,17 @@ TEST(Prefix, TextRoundTripKeepsHostBits) {
   EXPECT_EQ(Prefix::parse("::/0")->to_string(), "::/0");
 }
 
+TEST(Prefix, NetworkHasNoBitsBehindItsLength) {
+  const auto network = [](const char* text) { return Prefix::parse(text)->network().to_string(); };
+  EXPECT_EQ(network("10.255.2.3/8"), "10.0.0.0/8");
+  EXPECT_EQ(network("10.255.2.3/9"), "10.128.0.0/9");
+  EXPECT_EQ(network("255.255.255.255/0"), "0.0.0.0/0");
+  EXPECT_EQ(network("10.1.2.3/32"), "10.1.2.3/32");
+  EXPECT_EQ(network("10.1.2.3/31"), "10.1.2.2/31");
+  EXPECT_EQ(network("2001:db8:ffff::1/33"), "2001:db8:8000::/33");
+  EXPECT_EQ(network("2001:db8::1/128"), "2001:db8::1/128");
+}
+
 TEST(Prefix, RejectsBadLengths) {
   for (const char* text :
        {"10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0.0/08", "10.0.0.0/8 ",

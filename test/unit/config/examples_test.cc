@@ -148,6 +148,7 @@ TEST(Schema, KnowsTheSameNamesAsTheCode) {
   expect_enum<CheckType>(definitions["check"]["properties"]["type"]);
   expect_enum<IdleRefresh>(definitions["idle_refresh"]);
   expect_enum<SynCookies>(definitions["syn_cookies"]);
+  expect_enum<ClientRefusal>(definitions["clients"]["properties"]["refuse"]);
   expect_enum<NoServer>(definitions["no_server"]);
   expect_enum<Observe>(definitions["observe"]);
   expect_enum<OnError>(definitions["on_error"]);

@@ -77,7 +77,9 @@ TEST(Diff, NamesEveryKeyThatChanged) {
   const Config from = parsed(one_server("", "", ""));
   const Config to = parsed(one_server(
       R"("maxconn": 9, "hard_stop_after": "1h", "spread_checks": 5)",
-      R"(, "idle_refresh": "data", "no_server": "drop", "maxconn": 8, "retries": 1, "redispatch": false,
+      R"(, "idle_refresh": "data", "no_server": "drop",
+         "clients": {"allow": ["10.0.0.0/8", "192.0.2.7"], "deny": ["10.9.0.0/16"], "rate": 5, "burst": 6,
+                     "maxconn": 7, "table": 99, "refuse": "drop"}, "maxconn": 8, "retries": 1, "redispatch": false,
          "mss": "off", "allbackups": true, "timeouts": {"queue": "1s", "tunnel": "2s", "client_fin": "3s", "server_fin": "4s"})",
       R"(, "maxconn": 7, "maxqueue": 6, "slowstart": "60s", "backup": true, "disabled": true, "observe": "layer4",
          "error_limit": 5, "on_error": "mark-down", "on_marked_down": "shutdown-sessions",
@@ -92,7 +94,9 @@ TEST(Diff, NamesEveryKeyThatChanged) {
           "global changed: maxconn 0 -> 9, hard_stop_after default -> 1h, spread_checks 0 -> 5",
           R"(service "web" changed: timeouts.queue default -> 1s, timeouts.tunnel default -> 2s, )"
           R"(timeouts.client_fin default -> 3s, timeouts.server_fin default -> 4s, idle_refresh any -> data, )"
-          R"(no_server reset -> drop, maxconn 0 -> 8, retries 3 -> 1, redispatch true -> false, )"
+          R"(no_server reset -> drop, clients.allow [] -> [10.0.0.0/8, 192.0.2.7/32], )"
+          R"(clients.deny [] -> [10.9.0.0/16], clients.rate 0 -> 5, clients.burst 0 -> 6, clients.maxconn 0 -> 7, )"
+          R"(clients.table 65536 -> 99, clients.refuse reset -> drop, maxconn 0 -> 8, retries 3 -> 1, redispatch true -> false, )"
           R"(mss auto -> off, allbackups false -> true)",
           R"(server "web/s" changed: maxconn 0 -> 7, maxqueue 0 -> 6, slowstart 0ms -> 1m, backup false -> true, )"
           R"(disabled false -> true, observe none -> layer4, error_limit 10 -> 5, on_error fail-check -> mark-down, )"
@@ -104,6 +108,23 @@ TEST(Diff, NamesEveryKeyThatChanged) {
           R"(check.key_file "" -> "/k", check.sni "" -> "i", agent.port 0 -> 9, )"
           R"(agent.address default -> 192.0.2.99, agent.interval 2s -> 1s, agent.send "" -> 0x610a)"));
   EXPECT_FALSE(needs_restart(from, to));
+}
+
+TEST(Diff, TableOfClientsHoldsOnceTheyAreCounted) {
+  const auto with = [](const std::string& clients) {
+    return parsed(one_server("", R"(, "clients": {)" + clients + "}", ""));
+  };
+  EXPECT_FALSE(needs_restart(with(R"("table": 16)"), with(R"("table": 99, "rate": 5)")))
+      << "not counted before";
+  EXPECT_FALSE(needs_restart(with(R"("table": 16, "rate": 5)"), with(R"("table": 99)"))) << "not any more";
+  EXPECT_FALSE(needs_restart(with(R"("table": 16, "rate": 5)"), with(R"("table": 16, "maxconn": 5)")));
+  const Config from = with(R"("table": 16, "rate": 5)"), to = with(R"("table": 99, "rate": 6)");
+  EXPECT_TRUE(needs_restart(from, to));
+  EXPECT_THAT(texts(restart_changes(from, to)),
+              ElementsAre(R"(service "web" changed: clients.table 16 -> 99)"));
+  Config moved = to;
+  moved.services[0].vip.port = 81;
+  EXPECT_FALSE(needs_restart(from, moved)) << "another endpoint has a table of its own";
 }
 
 TEST(Diff, NamesPortsInAnotherOrder) {
@@ -208,8 +229,8 @@ TEST(Forwarding, CarriesEverythingThatDpNeeds) {
 TEST(Forwarding, CarriesTheLimits) {
   const Config config = parsed(one_server(
       R"("maxconn": 9, "hard_stop_after": "1h")",
-      R"(, "idle_refresh": "data", "no_server": "drop", "maxconn": 8, "retries": 1, "redispatch": false,
-          "mss": 1300)",
+      R"(, "idle_refresh": "data", "no_server": "drop", "clients": {"deny": ["10.0.0.0/8"], "rate": 5},
+          "maxconn": 8, "retries": 1, "redispatch": false, "mss": 1300)",
       ""));
   const auto state = forwarding_of(
       config, 1, [](const Service&, const Server& server) { return weighing(server, server.weight); });
@@ -218,6 +239,8 @@ TEST(Forwarding, CarriesTheLimits) {
   const ForwardingService& web = state.services.at(0);
   EXPECT_EQ(web.idle_refresh, IdleRefresh::data);
   EXPECT_EQ(web.no_server, NoServer::drop);
+  EXPECT_EQ(web.clients, config.services[0].clients);
+  EXPECT_EQ(web.clients.burst, 5U);
   EXPECT_EQ(web.maxconn, 8U);
   EXPECT_EQ(web.retries, 1);
   EXPECT_FALSE(web.redispatch);
@@ -297,6 +320,7 @@ TEST(Names, ReadBack) {
   expect_names_read_back<Expect::Match>();
   expect_names_read_back<IdleRefresh>();
   expect_names_read_back<SynCookies>();
+  expect_names_read_back<ClientRefusal>();
   expect_names_read_back<NoServer>();
   expect_names_read_back<Observe>();
   expect_names_read_back<OnError>();

@@ -35,6 +35,13 @@ ForwardingState example_state() {
   web.idle_refresh = IdleRefresh::data;
   web.syn_cookies = SynCookies::off;
   web.no_server = NoServer::drop;
+  web.clients = {.allow = {*base::Prefix::parse("10.0.0.0/8")},
+                 .deny = {*base::Prefix::parse("10.9.0.0/16"), *base::Prefix::parse("2001:db8::/32")},
+                 .rate = 1,
+                 .burst = 2,
+                 .maxconn = 3,
+                 .table = 4,
+                 .refuse = ClientRefusal::drop};
   web.maxconn = 1'000'000'000;
   web.retries = 0;
   web.redispatch = false;
@@ -88,6 +95,7 @@ DataplaneReport example_report() {
   service.vip = at("192.0.2.10:80");
   service.handshakes = {11, 12, 13, 14, 15, 16};
   service.queue = {17, 18, 19, 20};
+  service.clients = {24, 25, 26, 27};
   service.servers = {server};
   report.services = {service};
   PortReport port;
@@ -131,6 +139,7 @@ TEST(Wire, ReportComesOutAsItWentIn) {
   const ServiceReport& service = decoded->services.at(0);
   EXPECT_EQ(service.handshakes, report.services.at(0).handshakes);
   EXPECT_EQ(service.queue, report.services.at(0).queue);
+  EXPECT_EQ(service.clients, report.services.at(0).clients);
   const ServerReport& server = service.servers.at(0);
   EXPECT_EQ(server.counters.packets_in, 1ULL << 60);
   EXPECT_EQ(server.maxconn, 250U);
@@ -245,6 +254,7 @@ TEST(Wire, ExplanationsComeOutAsTheyWentIn) {
   start.reason = "no_server";
   start.obstacle = Obstacle::service_maxconn;
   start.connections = start.maxconn = 9;
+  start.client = {"10.0.0.0/8", true, true, 1, 2, 3, 4};
   start.schedule = {Balance::random, HashKey::five_tuple, 5, 65'537, {"s1", "s2"}};
   ExplainedServer server;
   server.name = "s1";
@@ -271,6 +281,7 @@ TEST(Wire, ExplanationsComeOutAsTheyWentIn) {
   EXPECT_EQ(to_json(*reply), to_json(explanation));
   EXPECT_EQ(reply->start->servers.at(0).known->why_no_weight, "DOWN 1/2: Layer4 timeout");
   EXPECT_EQ(reply->flow->bytes_from_server, 0xffff'ffffU);
+  EXPECT_EQ(reply->start->client->burst, 4U);
   EXPECT_EQ(reply->towards_client->vlans, hop.vlans);
   EXPECT_FALSE(decode_explain_reply(R"({"ok":true,"explanation":{"claim":"nobody's"}})"));
 

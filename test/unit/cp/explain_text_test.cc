@@ -136,6 +136,12 @@ config::ExplainedStart start(config::Fate fate, const char* reason, config::Obst
   s.waiting = 4;
   return s;
 }
+config::ExplainedStart of_client(const char* reason, config::Obstacle obstacle,
+                                 const config::ExplainedClient& client) {
+  config::ExplainedStart s = start(config::Fate::answer, reason, obstacle);
+  s.client = client;
+  return s;
+}
 INSTANTIATE_TEST_SUITE_P(
     ExplainText, Start,
     testing::Values(
@@ -155,6 +161,22 @@ INSTANTIATE_TEST_SUITE_P(
                  "obstacle        global.maxconn is reached: 9 of 9 connections\n"},
         StartRow{"Service", start(config::Fate::hold, "", config::Obstacle::service_maxconn),
                  "obstacle        the service's maxconn is reached: 9 of 9 connections\n"},
+        StartRow{"ClientDenied",
+                 of_client("client_denied", config::Obstacle::client_denied, {"10.9.0.0/16", true}),
+                 "client          kept out by 10.9.0.0/16\n"},
+        StartRow{"ClientUnlisted", of_client("client_denied", config::Obstacle::client_denied, {"", true}),
+                 "client          kept out, under no prefix\n"},
+        StartRow{"ClientOfPrefixesAlone", of_client("", {}, {"10.0.0.0/8"}),
+                 "client          let in by 10.0.0.0/8\n"},
+        StartRow{"ClientUnknown", of_client("", {}, {"", false, false, 0, 20, 50, 100}),
+                 "client          let in, under no prefix; not known yet\n"},
+        StartRow{"ClientRate",
+                 of_client("client_rate", config::Obstacle::client_rate, {"", false, true, 7, 20, 50, 100}),
+                 "client          let in, under no prefix; 7 of 20 connections, 50 new ones in a second, 100 "
+                 "at once\n"},
+        StartRow{"ClientMaxconn",
+                 of_client("client_maxconn", config::Obstacle::client_maxconn, {"", false, true, 20, 20}),
+                 "obstacle        the client has as many connections as it may\n"},
         StartRow{"Unusable", start(config::Fate::answer, "no_server", config::Obstacle::no_usable_server),
                  "obstacle        no server takes new connections\n"}),
     [](const auto& info) { return info.param.name; });

@@ -193,6 +193,7 @@ class BalancerMetrics : public testing::Test {
     service.counters = {11, 12, 13, 14, 15, 16, 17};
     service.handshakes = {21, 22, 23, 24, 25, 26};
     service.queue = {.waiting = 31, .oldest_ms = 3'200, .entered = 33, .timed_out = 34};
+    service.clients = {.denied = 41, .over_rate = 42, .over_maxconn = 43, .untracked = 44};
     config::ServerReport& a = service.servers.emplace_back();
     a.name = "a";
     a.endpoint = *base::Endpoint::parse("10.0.0.1:80");
@@ -249,7 +250,11 @@ TEST_F(BalancerMetrics, TellWhatTheDataPlaneCountsOfAService) {
                           R"(sluice_service_queue_connections{service="web"} 31)",
                           R"(sluice_service_queue_oldest_seconds{service="web"} 3.2)",
                           R"(sluice_service_queue_entered_total{service="web"} 33)",
-                          R"(sluice_service_queue_timeouts_total{service="web"} 34)"));
+                          R"(sluice_service_queue_timeouts_total{service="web"} 34)",
+                          R"(sluice_service_clients_refused_total{service="web",reason="denied"} 41)",
+                          R"(sluice_service_clients_refused_total{service="web",reason="rate"} 42)",
+                          R"(sluice_service_clients_refused_total{service="web",reason="maxconn"} 43)",
+                          R"(sluice_service_clients_untracked_total{service="web"} 44)"));
 }
 
 TEST_F(BalancerMetrics, TellWhatBothPlanesKnowOfAServer) {

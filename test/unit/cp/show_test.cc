@@ -106,6 +106,15 @@ TEST_F(ShowTest, FilterNarrows) {
   EXPECT_EQ(tree_of(services_json(controller_, report_, filter)).size(), 0U);
 }
 
+TEST_F(ShowTest, ServicesTellWhatTheirLimitsByClientRefused) {
+  report_.services[0].clients = {.denied = 1, .over_rate = 2, .over_maxconn = 3, .untracked = 4};
+  const Json::Value clients = tree_of(services_json(controller_, report_, {}))[0]["clients"];
+  EXPECT_EQ(clients["denied"].asUInt64(), 1U);
+  EXPECT_EQ(clients["over_rate"].asUInt64(), 2U);
+  EXPECT_EQ(clients["over_maxconn"].asUInt64(), 3U);
+  EXPECT_EQ(clients["untracked"].asUInt64(), 4U);
+}
+
 TEST_F(ShowTest, ServiceIsDegradedThenDown) {
   Json::Value service = tree_of(services_json(controller_, report_, {}))[0];
   EXPECT_EQ(service["status"].asString(), "UP");

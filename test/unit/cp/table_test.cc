@@ -81,6 +81,12 @@ TEST(ShowTables, WeightsAndLimitsShowWhatDiffersFromTheConfiguration) {
   EXPECT_NE(b.find("7/30"), std::string::npos) << b;
 }
 
+TEST(ShowTables, ServicesTellHowManyConnectionsTheirLimitsByClientRefused) {
+  const std::string text = table_text(config::ShowWhat::services, tree_of(R"([
+      {"name": "web", "clients": {"denied": 1, "over_rate": 20, "over_maxconn": 300, "untracked": 4000}}])"));
+  EXPECT_NE(text.find(" 321 "), std::string::npos) << text;
+}
+
 TEST(ShowTables, AnAgentHasARowOfItsOwnBelowItsServer) {
   const std::string text = table_text(config::ShowWhat::health, tree_of(R"([
       {"service": "web", "name": "a", "status": "DOWN", "admin": "ready",

@@ -1,0 +1,106 @@
+#include "config/build_clients.h"
+
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "config/suggest.h"
+
+namespace sluice::config {
+namespace {
+
+using base::IpAddress;
+using base::Prefix;
+
+std::string_view family_name(const IpAddress& address) {
+  return address.is_v4() ? "IPv4" : "IPv6";
+}
+
+void read_networks(const Section& section, std::string_view key, std::vector<ClientsDraft::Network>& out,
+                   SectionReader& reader) {
+  if (!section.inner(key).object.isArray()) return;
+  out.clear();
+  for (const Section& element : section.elements(key)) {
+    if (!element.object.isString()) continue;
+    const std::string word = element.object.asString();
+    const auto prefix = Prefix::parse(word);
+    if (!prefix) {
+      reader.refuse(element.path,
+                    in_quotes(word) + " is not a network, such as \"10.0.0.0/8\", nor an address");
+    } else if (const Prefix network = prefix->network(); network != *prefix) {
+      reader.refuse(element.path, in_quotes(word) + " has bits behind its length (did you mean " +
+                                      in_quotes(network.to_string()) + "?)");
+    } else {
+      out.push_back({*prefix, element.path});
+    }
+  }
+}
+
+/// A network has one meaning.
+void refuse_repeated(const ClientsDraft& draft, SectionReader& reader) {
+  std::map<Prefix, std::string> allowed, denied;
+  for (const auto& [prefix, path] : draft.allow) {
+    if (const auto [first, is_new] = allowed.emplace(prefix, path); !is_new)
+      reader.refuse(path, prefix.to_string() + " is given twice", {first->second});
+  }
+  for (const auto& [prefix, path] : draft.deny) {
+    if (const auto both = allowed.find(prefix); both != allowed.end()) {
+      reader.refuse(path, prefix.to_string() + " is in allow, too: leave it out of one of the two",
+                    {both->second});
+    } else if (const auto [first, is_new] = denied.emplace(prefix, path); !is_new) {
+      reader.refuse(path, prefix.to_string() + " is given twice", {first->second});
+    }
+  }
+}
+
+}  // namespace
+
+void read_clients(const Section& section, ClientsDraft& draft, SectionReader& reader) {
+  read_networks(section, "allow", draft.allow, reader);
+  read_networks(section, "deny", draft.deny, reader);
+  if (section.has("allow")) draft.allow_path = pointer(section.path, "allow");
+  SectionReader::read_number(section, "rate", draft.clients.rate);
+  if (section.has("burst")) SectionReader::read_number(section, "burst", draft.burst.emplace(1));
+  SectionReader::read_number(section, "maxconn", draft.clients.maxconn);
+  SectionReader::read_number(section, "table", draft.clients.table);
+  SectionReader::read_name_of(section, "refuse", draft.clients.refuse);
+}
+
+Clients finish_clients(const ClientsDraft& draft, const Section& service, const IpAddress& vip,
+                       SectionReader& reader) {
+  const std::string vip_path = pointer(service.path, "vip");
+  const Section own = service.inner("clients");
+  refuse_repeated(draft, reader);
+  std::vector<std::string> depends{vip_path};
+  const auto take = [&](const std::vector<ClientsDraft::Network>& from, std::vector<Prefix>& to) {
+    for (const auto& [prefix, path] : from) {
+      if (prefix.address.family() == vip.family()) {
+        to.push_back(prefix);
+      } else if (path.starts_with(own.path + "/")) {
+        reader.refuse(path,
+                      prefix.to_string() + " is an " + std::string(family_name(prefix.address)) +
+                          " network, but the vip " + vip.to_string() + " is an " +
+                          std::string(family_name(vip)) + " address",
+                      {vip_path});
+        depends.push_back(path);
+      }
+    }
+  };
+  Clients clients = draft.clients;
+  take(draft.allow, clients.allow);
+  take(draft.deny, clients.deny);
+  if (!draft.allow.empty() && clients.allow.empty()) {
+    reader.refuse(draft.allow_path,
+                  "holds no " + std::string(family_name(vip)) +
+                      " network, and so would let no client reach the vip " + vip.to_string(),
+                  std::move(depends));
+  }
+  if (own.has("burst") && clients.rate == 0) {
+    reader.refuse(pointer(own.path, "burst"), "needs a rate, by which it fills up again: give \"rate\"",
+                  {pointer(own.path, "rate")});
+  }
+  clients.burst = clients.rate == 0 ? 0 : draft.burst.value_or(clients.rate);
+  return clients;
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/model.h"
+#include "config/section.h"
+
+/// "clients" of a service, and of "defaults". For .cc files of config/ alone.
+namespace sluice::config {
+
+/// What a service's Clients start from, before it is known whose service it is.
+struct ClientsDraft {
+  /// A network, and where it stands.
+  struct Network {
+    base::Prefix prefix;
+    std::string path;
+  };
+  std::vector<Network> allow, deny;
+  std::string allow_path;  ///< of the list; empty: there is none
+  std::optional<std::uint32_t> burst;
+  Clients clients;  ///< all but the above
+};
+
+/// Reads what a "clients" object has; its lists take the place of those that the draft had.
+void read_clients(const Section& section, ClientsDraft& draft, SectionReader& reader);
+
+/// The clients of `service`, whose VIP is `vip`. Networks of the other family are left out where they are
+/// inherited, and refused where the service itself names them.
+[[nodiscard]] Clients finish_clients(const ClientsDraft& draft, const Section& service,
+                                     const base::IpAddress& vip, SectionReader& reader);
+
+}  // namespace sluice::config

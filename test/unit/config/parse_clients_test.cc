@@ -1,0 +1,158 @@
+// Who may begin connections to a service: "clients".
+#include <gmock/gmock.h>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "test/unit/config/wrong.h"
+
+namespace sluice::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+base::Prefix prefix(const char* text) {
+  return *base::Prefix::parse(text);
+}
+
+std::string clients(const std::string& inner) {
+  return one_service(",\"clients\":{" + inner + "}");
+}
+/// "clients" of defaults and of the service.
+std::string both(const std::string& outer, const std::string& inner) {
+  return around("\n\"defaults\":{\"clients\":{" + outer + "}},", service(",\"clients\":{" + inner + "}"));
+}
+/// A second service over IPv6 beside "web".
+std::string two_families(const std::string& outer) {
+  return around("\n\"defaults\":{\"clients\":{" + outer + "}},",
+                service("") + R"(,{"name":"six","vip":"2001:db8::10","port":80,"servers":[]})");
+}
+
+Config config_of(const std::string& text) {
+  EXPECT_THAT(told(text), IsEmpty());
+  return parse_config(text, NamedFiles::trusted).config;
+}
+
+TEST(ParseClients, AllMayComeUnlessTheFileSaysOtherwise) {
+  const Config config = config_of(one_service(""));
+  EXPECT_EQ(config.services[0].clients, Clients{});
+  EXPECT_FALSE(config.services[0].clients.counts());
+}
+
+TEST(ParseClients, EachKeyIsRead) {
+  const Clients got =
+      config_of(clients(R"("allow":["10.0.0.0/8","192.0.2.7"],"deny":["10.9.0.0/16"],"rate":50,)"
+                        R"("burst":100,"maxconn":20,"table":1000,"refuse":"drop")"))
+          .services[0]
+          .clients;
+  EXPECT_THAT(got.allow, ElementsAre(prefix("10.0.0.0/8"), prefix("192.0.2.7/32")));
+  EXPECT_THAT(got.deny, ElementsAre(prefix("10.9.0.0/16")));
+  EXPECT_EQ(got.rate, 50U);
+  EXPECT_EQ(got.burst, 100U);
+  EXPECT_EQ(got.maxconn, 20U);
+  EXPECT_EQ(got.table, 1'000U);
+  EXPECT_EQ(got.refuse, ClientRefusal::drop);
+}
+
+TEST(ParseClients, BurstIsTheRateWhereItIsNotGiven) {
+  EXPECT_EQ(config_of(clients(R"("rate":50)")).services[0].clients.burst, 50U);
+  EXPECT_EQ(config_of(both(R"("burst":7)", "")).services[0].clients.burst, 0U) << "without a rate";
+  EXPECT_EQ(config_of(both(R"("burst":7)", R"("rate":5)")).services[0].clients.burst, 7U);
+}
+
+TEST(ParseClients, InnermostValueOfEachKeyHolds) {
+  const Clients got =
+      config_of(both(R"("allow":["10.0.0.0/8"],"deny":["10.1.0.0/16"],"rate":5,"maxconn":9,"refuse":"drop")",
+                     R"("deny":[],"maxconn":0)"))
+          .services[0]
+          .clients;
+  EXPECT_THAT(got.allow, ElementsAre(prefix("10.0.0.0/8")));
+  EXPECT_THAT(got.deny, IsEmpty());
+  EXPECT_EQ(got.rate, 5U);
+  EXPECT_EQ(got.maxconn, 0U);
+  EXPECT_EQ(got.refuse, ClientRefusal::drop);
+}
+
+TEST(ParseClients, ServicesTakeTheNetworksOfTheirFamilyFromDefaults) {
+  const Config config =
+      config_of(two_families(R"("allow":["10.0.0.0/8","2001:db8::/32"],"deny":["10.1.0.0/16"])"));
+  EXPECT_THAT(config.services[0].clients.allow, ElementsAre(prefix("10.0.0.0/8")));
+  EXPECT_THAT(config.services[0].clients.deny, ElementsAre(prefix("10.1.0.0/16")));
+  EXPECT_THAT(config.services[1].clients.allow, ElementsAre(prefix("2001:db8::/32")));
+  EXPECT_THAT(config.services[1].clients.deny, IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Clients, Wrong,
+    testing::Values(
+        Row{"NoNetwork",
+            clients(R"("allow":["10.0.0.0/8","lan"])"),
+            {R"(f:2:89: service "web": clients.allow[1]: "lan" is not a network, such as "10.0.0.0/8", nor an address)"}},
+        Row{"LengthTooLong",
+            clients(R"("allow":["10.0.0.0/33"])"),
+            {R"(f:2:76: service "web": clients.allow[0]: "10.0.0.0/33" is not a network, such as "10.0.0.0/8", nor an address)"}},
+        Row{"BitsBehindTheLength",
+            clients(R"("deny":["10.9.8.0/16"])"),
+            {R"(f:2:75: service "web": clients.deny[0]: "10.9.8.0/16" has bits behind its length (did you mean "10.9.0.0/16"?))"}},
+        Row{"BitsBehindTheLengthV6",
+            around(
+                "",
+                R"({"name":"six","vip":"2001:db8::10","port":80,"clients":{"deny":["2001:db8::1/60"]},"servers":[]})"),
+            {R"(f:2:77: service "six": clients.deny[0]: "2001:db8::1/60" has bits behind its length (did you mean "2001:db8::/60"?))"}},
+        Row{"Twice",
+            clients(R"("allow":["10.0.0.0/8","10.0.0.0/8"])"),
+            {R"(f:2:89: service "web": clients.allow[1]: 10.0.0.0/8 is given twice)"}},
+        Row{"DeniedTwice",
+            clients(R"("deny":["10.0.0.0/8","10.0.0.0/8"])"),
+            {R"(f:2:88: service "web": clients.deny[1]: 10.0.0.0/8 is given twice)"}},
+        Row{"AllowedAndDenied",
+            clients(R"("allow":["10.0.0.0/8"],"deny":["10.9.0.0/16","10.0.0.0/8"])"),
+            {R"(f:2:112: service "web": clients.deny[1]: 10.0.0.0/8 is in allow, too: leave it out of one of the two)"}},
+        Row{"AllowedByDefaultsAndDenied",
+            both(R"("allow":["10.0.0.0/8"])", R"("deny":["10.0.0.0/8"])"),
+            {R"(f:3:75: service "web": clients.deny[0]: 10.0.0.0/8 is in allow, too: leave it out of one of the two)"}},
+        Row{"OtherFamily",
+            clients(R"("deny":["2001:db8::/32"])"),
+            {R"(f:2:75: service "web": clients.deny[0]: 2001:db8::/32 is an IPv6 network, but the vip 192.0.2.10 is an IPv4 address)"}},
+        Row{"AllOfTheOtherFamily",
+            clients(R"("allow":["2001:db8::/32"])"),
+            {R"(f:2:76: service "web": clients.allow[0]: 2001:db8::/32 is an IPv6 network, but the vip 192.0.2.10 is an IPv4 address)"}},
+        Row{"DefaultsThatLetNobodyIn",
+            two_families(R"("allow":["10.0.0.0/8"])"),
+            {R"(f:2:32: defaults.clients: allow: holds no IPv6 network, and so would let no client reach the vip 2001:db8::10)"}},
+        Row{"AllowNobody",
+            clients(R"("allow":[])"),
+            {R"(f:2:75: service "web": clients.allow: is empty: at least one is needed)"}},
+        Row{"AllowIsNoArray",
+            clients(R"("allow":"10.0.0.0/8")"),
+            {R"(f:2:75: service "web": clients.allow: expected an array of networks, such as ["10.0.0.0/8"], not "10.0.0.0/8")"}},
+        Row{"BurstWithoutRate",
+            clients(R"("burst":5)"),
+            {R"(f:2:75: service "web": clients.burst: needs a rate, by which it fills up again: give "rate")"}},
+        Row{"BurstOfNothing",
+            clients(R"("rate":5,"burst":0)"),
+            {R"(f:2:84: service "web": clients.burst: 0 is out of range: from 1 to 4000000)"}},
+        Row{"RateTooHigh",
+            clients(R"("rate":1000001)"),
+            {R"(f:2:74: service "web": clients.rate: 1000001 is out of range: from 0 to 1000000)"}},
+        Row{"RateIsNoNumber",
+            clients(R"("rate":"50/s")"),
+            {R"(f:2:74: service "web": clients.rate: expected a whole number from 0 to 1000000, not "50/s")"}},
+        Row{"MaxconnNegative",
+            clients(R"("maxconn":-1)"),
+            {R"(f:2:77: service "web": clients.maxconn: -1 is out of range: from 0 to 1000000000)"}},
+        Row{"TableTooSmall",
+            clients(R"("table":15)"),
+            {R"(f:2:75: service "web": clients.table: 15 is out of range: from 16 to 16777216)"}},
+        Row{"Refuse",
+            clients(R"("refuse":"rst")"),
+            {R"(f:2:76: service "web": clients.refuse: "rst" is not known; allowed: "reset", "drop")"}},
+        Row{"UnknownKey",
+            clients(R"("max_conn":5)"),
+            {R"(f:2:67: service "web": clients: unknown key "max_conn" (did you mean "maxconn"?))"}}),
+    name_of_row);
+
+}  // namespace
+}  // namespace sluice::config
