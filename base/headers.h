@@ -178,14 +178,15 @@ static_assert(sizeof(IcmpHdr) == 8 && alignof(IcmpHdr) == 1);
 namespace icmp {
 inline constexpr std::uint8_t kEchoReply = 0, kUnreachable = 3, kSourceQuench = 4, kRedirect = 5, kEcho = 8,
                               kTimeExceeded = 11, kParameterProblem = 12;
-inline constexpr std::uint8_t kCodePortUnreachable = 3, kCodeFragNeeded = 4, kCodeHostUnreachable = 1;
+inline constexpr std::uint8_t kCodePortUnreachable = 3, kCodeFragNeeded = 4, kCodeHostUnreachable = 1,
+                              kCodeProhibited = 13;
 }  // namespace icmp
 /// ICMPv6 types (RFC 4443, RFC 4861).
 namespace icmpv6 {
 inline constexpr std::uint8_t kUnreachable = 1, kPacketTooBig = 2, kTimeExceeded = 3, kParameterProblem = 4,
                               kEcho = 128, kEchoReply = 129, kRouterSolicit = 133, kRouterAdvert = 134,
                               kNeighborSolicit = 135, kNeighborAdvert = 136;
-inline constexpr std::uint8_t kCodePortUnreachable = 4, kCodeAddressUnreachable = 3;
+inline constexpr std::uint8_t kCodePortUnreachable = 4, kCodeAddressUnreachable = 3, kCodeProhibited = 1;
 }  // namespace icmpv6
 
 }  // namespace sluice::base

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dp/answer.h"
+#include "dp/client_limits.h"
 #include "dp/ip_header.h"
 #include "dp/parse.h"
 #include "dp/pipeline.h"
@@ -31,7 +32,8 @@ void leave_queue(std::uint16_t slot, WorkerState& worker) noexcept {
 }
 
 /// Lets go of a SYN, wherever it is.
-void discard(std::uint16_t slot, WorkerState& worker) noexcept {
+void discard(std::uint16_t slot, const ServiceTables& tables, WorkerState& worker) noexcept {
+  leave_client(worker.syns.at(slot), tables, worker);
   if (worker.syns.at(slot).state == SynState::queued) leave_queue(slot, worker);
   worker.syns.release(slot);
 }
@@ -105,6 +107,8 @@ void follow_tables(const ServiceTables& tables, WorkerState& worker, base::Tick 
       continue;
     }
     leave_queue(slot, worker);
+    leave_client(syn, tables, worker);
+    syn.client_judged = false;
     syn.service = service;
     syn.wait_for = syn.avoid = kNoIndex;
     syn.attempts = 0;
@@ -136,26 +140,30 @@ Wish wish_of(const Packet& packet, const ServiceTables& tables, const WorkerStat
   return wish;
 }
 
-void hold(Packet& packet, const Choice& choice, const ServiceTables& tables, WorkerState& worker,
-          base::Tick now) noexcept {
+std::uint16_t hold(Packet& packet, const Choice& choice, const ServiceTables& tables, WorkerState& worker,
+                   base::Tick now) noexcept {
   SynStore& syns = worker.syns;
   const std::uint16_t service = packet.meta.service;
   std::uint16_t slot = packet.meta.syn;
   if (slot == kNoIndex) slot = syns.put(packet, true);
-  if (slot == kNoIndex) return packet.drop(DropReason::queue_full);
+  if (slot == kNoIndex) {
+    packet.drop(DropReason::queue_full);
+    return kNoIndex;
+  }
   StoredSyn& syn = syns.at(slot);
   packet.verdict = Verdict::hold;
 
   std::uint16_t server = choice.server;
   SynQueue queue = server == kNoIndex ? queue_of_service(service) : queue_of_server(server);
-  if (syn.state == SynState::queued && syn.queue == queue) return;  // another was quicker: it keeps its place
+  if (syn.state == SynState::queued && syn.queue == queue)
+    return slot;  // another was quicker: it keeps its place
   // Who is tied to a server, having tried it before, waits there however many others do.
   if (server != kNoIndex) {
     const std::uint32_t maxqueue = syn.wait_for == server ? 0 : tables.servers[server].maxqueue;
     if (!worker.load->servers[server].waiting.try_take(maxqueue)) {
       server = kNoIndex;
       queue = queue_of_service(service);
-      if (syn.state == SynState::queued && syn.queue == queue) return;
+      if (syn.state == SynState::queued && syn.queue == queue) return slot;
     }
   }
   if (server == kNoIndex) worker.load->services[service].waiting.take();
@@ -168,6 +176,7 @@ void hold(Packet& packet, const Choice& choice, const ServiceTables& tables, Wor
     syn.ticket = worker.load->services[service].next_ticket.fetch_add(1, std::memory_order_relaxed);
     syns.enqueue(slot, queue, now);
   }
+  return slot;
 }
 
 void keep_syn(const Packet& packet, const Service& service, std::uint16_t& kept,
@@ -192,7 +201,8 @@ void keep_syn(const Packet& packet, const Service& service, std::uint16_t& kept,
 }
 
 template <Family F>
-bool absorb(Packet& packet, const FlowKey<F>& key, WorkerState& worker) noexcept {
+bool absorb(Packet& packet, const FlowKey<F>& key, const ServiceTables& tables,
+            WorkerState& worker) noexcept {
   SynStore& syns = worker.syns;
   if (syns.queued() == 0 || packet.meta.syn != kNoIndex) return false;
   const std::uint16_t slot = syns.find<F>(key, packet.meta.hash);
@@ -214,7 +224,7 @@ bool absorb(Packet& packet, const FlowKey<F>& key, WorkerState& worker) noexcept
       at<base::TcpHdr>(std::span<const std::byte>(packet.bytes), packet.meta.l4_offset)->seq.host();
   const std::uint32_t isn = syns.at(slot).isn();
   if (seq != isn && seq != isn + 1) return false;
-  discard(slot, worker);
+  discard(slot, tables, worker);
   packet.drop(DropReason::stray_reset);
   return true;
 }
@@ -281,7 +291,7 @@ void run_stored(Packet& packet, const DueSyn& due, const Snapshot& snapshot, Wor
     syns.count_timed_out(syn.queue);
     parse(packet);
     answer_with_reset(packet, due.refusal, worker, now);
-    return discard(due.slot, worker);
+    return discard(due.slot, *snapshot.services, worker);
   }
   if (!is_shared(syn.queue)) leave_queue(due.slot, worker);
   packet.meta.syn = due.slot;
@@ -290,11 +300,11 @@ void run_stored(Packet& packet, const DueSyn& due, const Snapshot& snapshot, Wor
   const bool waits_on =
       syn.state == SynState::queued && (packet.verdict == Verdict::hold || !is_shared(syn.queue));
   if (syn.state == SynState::loose || (syn.state == SynState::queued && !waits_on)) {
-    discard(due.slot, worker);
+    discard(due.slot, *snapshot.services, worker);
   }
 }
 
-template bool absorb(Packet&, const FlowKey<Family::v4>&, WorkerState&) noexcept;
-template bool absorb(Packet&, const FlowKey<Family::v6>&, WorkerState&) noexcept;
+template bool absorb(Packet&, const FlowKey<Family::v4>&, const ServiceTables&, WorkerState&) noexcept;
+template bool absorb(Packet&, const FlowKey<Family::v6>&, const ServiceTables&, WorkerState&) noexcept;
 
 }  // namespace sluice::dp

@@ -23,9 +23,9 @@ namespace sluice::dp {
                            const WorkerState& worker) noexcept;
 
 /// Has a SYN wait that found no place; `choice` says for whom. Sets the verdict: hold, or drop where it
-/// cannot be stored.
-void hold(Packet& packet, const Choice& choice, const ServiceTables& tables, WorkerState& worker,
-          base::Tick now) noexcept;
+/// cannot be stored. Returns where it is stored; kNoIndex: it is not.
+std::uint16_t hold(Packet& packet, const Choice& choice, const ServiceTables& tables, WorkerState& worker,
+                   base::Tick now) noexcept;
 
 /// Ties the SYN that began a flow to it, while further attempts are left, or its answer is to tell who was
 /// silent to it without reason. `syn` is FlowDetail::syn.
@@ -42,7 +42,8 @@ inline void forget_syn(std::uint16_t& syn, WorkerState& worker) noexcept {
 /// the queue; a RST that follows the SYN ends the wait. Who has been answered by a cookie has nothing to say
 /// but a RST yet. False: nothing waits, or the segment has nothing to do with it.
 template <base::Family F>
-[[nodiscard]] bool absorb(Packet& packet, const FlowKey<F>& key, WorkerState& worker) noexcept;
+[[nodiscard]] bool absorb(Packet& packet, const FlowKey<F>& key, const ServiceTables& tables,
+                          WorkerState& worker) noexcept;
 
 /// Whether a SYN that `server` has failed is tried at others: who else has heard it can tell whose fault it
 /// was.

@@ -94,6 +94,9 @@ constexpr IcmpTypeCode type_code(IcmpAnswer what) noexcept {
     case IcmpAnswer::host_unreachable:
       if (v4) return {base::icmp::kUnreachable, base::icmp::kCodeHostUnreachable};
       return {base::icmpv6::kUnreachable, base::icmpv6::kCodeAddressUnreachable};
+    case IcmpAnswer::prohibited:
+      if (v4) return {base::icmp::kUnreachable, base::icmp::kCodeProhibited};
+      return {base::icmpv6::kUnreachable, base::icmpv6::kCodeProhibited};
   }
   return {};
 }
@@ -171,12 +174,13 @@ void answer_with_icmp(Packet& packet, IcmpAnswer what, std::uint16_t mtu, DropRe
   if (!made) packet.drop(otherwise);
 }
 
-void refuse(Packet& packet, DropReason reason, WorkerState& worker, base::Tick now) noexcept {
+void refuse(Packet& packet, DropReason reason, WorkerState& worker, base::Tick now,
+            IcmpAnswer error) noexcept {
   if (packet.meta.proto == IpProto::tcp) {
     answer_with_reset(packet, reason, worker, now);
     return;
   }
-  answer_with_icmp(packet, IcmpAnswer::port_unreachable, 0, reason, worker, now);
+  answer_with_icmp(packet, error, 0, reason, worker, now);
   if (packet.verdict == Verdict::reflect) packet.reason = reason;
 }
 

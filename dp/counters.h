@@ -45,6 +45,12 @@ struct alignas(kCacheLine) ServerHandshakes {
 };
 static_assert(sizeof(ServerHandshakes) == kCacheLine);
 
+/// What one worker counts of the connections that a service's limits by client concern.
+struct alignas(32) ClientLimitCounters {
+  Counter denied, over_rate, over_maxconn;  ///< refused, by reason
+  Counter untracked;                        ///< let in without a place in the table of clients
+};
+
 /// What one worker counts for itself.
 struct alignas(kCacheLine) WorkerCounters {
   Counter packets;  ///< taken in, from ports and from other workers

@@ -10,6 +10,7 @@
 #include "base/headers.h"
 #include "config/model.h"
 #include "dp/address_index.h"
+#include "dp/client_rules.h"
 #include "dp/kernel/adjacency_table.h"
 #include "dp/kernel/virtual_macs.h"
 #include "dp/packet.h"
@@ -55,6 +56,7 @@ struct Service {
   config::IdleRefresh idle_refresh = config::IdleRefresh::any;
   config::SynCookies syn_cookies = config::SynCookies::automatic;
   const Choices* choices = nullptr;               ///< null or empty: no usable server
+  const ClientRules* clients = nullptr;           ///< null: all may come
   std::uint32_t maxconn = 0;                      ///< connections at one time; 0: no limit
   std::uint32_t queue_ms = 0;                     ///< a SYN may wait for a place for so long
   std::uint32_t retry_ms = 0;                     ///< between two attempts at one server
@@ -105,8 +107,9 @@ struct ServiceTables {
   std::vector<Service> services;  ///< by slot
   std::vector<Server> servers;    ///< by slot
   std::vector<PortPool*> pools;   ///< [pool * workers + worker]; null: unused number
-  std::vector<std::shared_ptr<const Choices>> choices;  ///< keeps Service::choices alive
-  std::vector<std::shared_ptr<void>> pool_owners;       ///< keeps `pools` alive
+  std::vector<std::shared_ptr<const Choices>> choices;           ///< keeps Service::choices alive
+  std::vector<std::shared_ptr<void>> pool_owners;                ///< keeps `pools` alive
+  std::vector<std::shared_ptr<const ClientRules>> client_rules;  ///< keeps Service::clients alive
 
   template <base::Family F>
   [[nodiscard]] std::uint16_t find_address(const base::Address<F>& address) const noexcept {

@@ -90,6 +90,8 @@ std::uint16_t SynStore::put(const Packet& packet, bool to_wait) noexcept {
   syn.wait_for = syn.avoid = kNoIndex;
   syn.attempts = 0;
   syn.spent = syn.altered = false;
+  syn.client_judged = true;
+  syn.client_table = 0;
   syn.spliced = packet.meta.spliced;
   syn.silent_count = 0;
   syn.next = syn.prev = syn.chain = kNoIndex;

@@ -83,10 +83,12 @@ struct StoredSyn {
   std::uint8_t l3_offset = 0, l4_offset = 0;
   base::Family family = base::Family::v4;
   SynState state = SynState::free;
-  bool spent = false;                  ///< the attempt in progress is the last
-  bool spliced = false;                ///< made of a SYN cookie: the client has been answered (dp/splice.h)
-  bool altered = false;                ///< what the server has been sent meanwhile is not one and the same
+  bool spent : 1 = false;              ///< the attempt in progress is the last
+  bool spliced : 1 = false;            ///< made of a SYN cookie: the client has been answered (dp/splice.h)
+  bool altered : 1 = false;            ///< what the server has been sent meanwhile is not one and the same
+  bool client_judged : 1 = true;       ///< its client has been let in to `service` (dp/client_limits.h)
   std::uint8_t silent_count = 0;       ///< of `silent`; more are not noted
+  std::uint16_t client_table = 0;      ///< ClientTable::id where it has a place among its client's; 0: none
   std::array<SilentServer, 4> silent;  ///< servers that have not answered it (dp/flow/attempt.h)
 
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return std::span(frame).first(length); }

@@ -28,6 +28,7 @@ base::Result<std::unique_ptr<WorkerState>> WorkerState::create(unsigned id, unsi
       .cookies = SynCookies(seed, limits.syn_backlog),
       .servers = std::vector<ServerCounters>(kMaxServers),
       .handshakes = std::vector<ServerHandshakes>(kMaxServers),
+      .clients = std::vector<ClientLimitCounters>(kMaxServices),
       // Workers begin at different places of a service's order, else all would send their first client to one
       // server.
       .cursors = std::vector<std::uint32_t>(kMaxServices, id),

@@ -56,6 +56,7 @@ struct WorkerState {
   std::uint32_t handshakes_open = 0;         ///< flows of which is_handshake() holds
   std::vector<ServerCounters> servers;       ///< by server slot
   std::vector<ServerHandshakes> handshakes;  ///< by server slot
+  std::vector<ClientLimitCounters> clients;  ///< by service slot
   std::vector<std::uint32_t> cursors;        ///< by service slot: position of the scheduler
   std::uint64_t random;                      ///< state of next_random()
   TokenBucket resets;                        ///< RSTs that sluice originates

@@ -263,6 +263,8 @@ void Control::tell_of_floods() {
 void Control::on_slow_tick() {
   stop_long_drains();
   tell_of_floods();
+  for (const std::string& sentence : client_notices_.due(ledger_.services(), base::steady_ms()))
+    base::log::warn("{}", sentence);
   const bool ports_changed = refresh_kernel_ports();
   // Only when no worker reads older tables can "no flows" be believed of a server that drains.
   const bool settled = publisher_.retired() == 0;

@@ -11,6 +11,7 @@
 #include "config/forwarding.h"
 #include "config/report.h"
 #include "config/wire.h"
+#include "dp/control/client_notices.h"
 #include "dp/control/explain_jobs.h"
 #include "dp/control/flow_jobs.h"
 #include "dp/control/forced_ends.h"
@@ -130,6 +131,7 @@ class Control {
   std::vector<PendingAck> acks_;
   std::optional<base::Error> failure_;
   bool flood_ = false;  ///< workers answer by SYN cookies
+  ClientNotices client_notices_;
   FlowJobs flow_jobs_;
   ExplainJobs explain_jobs_;
   HardStop hard_stop_;

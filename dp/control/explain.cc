@@ -90,6 +90,22 @@ void refuse(StartFound& start, DropReason reason) noexcept {
   start.reason = reason;
 }
 
+/// As admit_client() judges, ahead of which a SYN that a cookie answers meets the prefixes alone. False: the
+/// client is refused.
+template <Family F>
+bool admits(StartFound& start, const base::Address<F>& client, const ClientRules& rules,
+            const WorkerState& worker, base::Tick now) noexcept {
+  ClientFound& found = start.client.emplace();
+  found.denied = rules.access_of<F>(client) == ClientAccess::denied;
+  if (!found.denied) found.sight = foresee_client<F>(client, rules, worker, now);
+  start.reason = found.denied ? DropReason::client_denied : refusal_of(found.sight.entry);
+  if (start.reason == DropReason::none) return true;
+  if (found.denied) start.by_cookie = false;
+  // Who has been told by a cookie that it is connected hears in any case that it is not.
+  start.verdict = rules.answers || start.by_cookie ? Verdict::reflect : Verdict::drop;
+  return false;
+}
+
 /// What the choice that follows goes by, as far as others change it all the time.
 void note_load(StartFound& start, std::uint16_t service_slot, const ServiceTables& tables, const Load& load,
                Findings& found) noexcept {
@@ -114,9 +130,10 @@ StartFound start_found(const FlowKey<F>& key, std::uint64_t hash, std::uint16_t 
     return start;
   }
   const Service& service = tables.services[service_slot];
-  start.chooses = true;
   start.by_cookie = key.proto == IpProto::tcp && service.choices != nullptr &&
                     !service.choices->order.empty() && worker.cookies.active(service.syn_cookies);
+  if (service.clients != nullptr && !admits<F>(start, key.src, *service.clients, worker, now)) return start;
+  start.chooses = true;
   start.trace.passed = found.passed;
   note_load(start, service_slot, tables, *worker.load, found);
   const Wish wish{.may_wait = key.proto == IpProto::tcp};

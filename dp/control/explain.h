@@ -8,6 +8,7 @@
 
 #include "config/explain.h"
 #include "dp/choose_server.h"
+#include "dp/client_limits.h"
 #include "dp/control/flow_query.h"
 #include "dp/flow/flow.h"
 #include "dp/flow/flow_life.h"
@@ -48,12 +49,19 @@ struct HeldFound {
   base::Tick since;
 };
 
+/// A client of a service that has rules for clients, as a new connection would find it.
+struct ClientFound {
+  bool denied = false;       ///< by prefixes; what follows is not asked
+  ClientTable::Sight sight;  ///< in the service's table of clients
+};
+
 /// What a first SYN or a datagram would get.
 struct StartFound {
   Verdict verdict = Verdict::forward;
   DropReason reason = DropReason::none;
   bool by_cookie = false;  ///< the SYN is answered by a cookie: what follows comes once that is back
-  bool chooses = false;    ///< it gets as far as the choice of a server: what follows holds
+  std::optional<ClientFound> client;
+  bool chooses = false;  ///< it gets as far as the choice of a server: what follows holds
   Choice choice;
   ChoiceTrace trace;
   std::uint32_t instance_connections = 0, service_connections = 0;

@@ -185,13 +185,43 @@ void tell_obstacle(config::ExplainedStart& told, const Service& service, const S
   if (start.choice.kind == Choice::Kind::full) told.obstacle = Obstacle::servers_full;
 }
 
+/// The configured prefix that decides of a client.
+std::string deciding_prefix(const config::Clients& rules, const base::IpAddress& client) {
+  const base::Prefix* longest = nullptr;
+  for (const auto* prefixes : {&rules.allow, &rules.deny}) {
+    for (const base::Prefix& prefix : *prefixes) {
+      if (prefix.contains(client) && (longest == nullptr || prefix.length > longest->length))
+        longest = &prefix;
+    }
+  }
+  return longest != nullptr ? longest->to_string() : std::string();
+}
+
+void tell_client(config::ExplainedStart& told, const StartFound& start, const Findings& found,
+                 const base::IpAddress& client, const ExplainContext& context) {
+  const auto* slot = service_at(found.service, context);
+  if (!start.client || slot == nullptr) return;
+  const config::Clients& rules = slot->service.clients;
+  told.client = {.prefix = deciding_prefix(rules, client),
+                 .denied = start.client->denied,
+                 .tracked = start.client->sight.known,
+                 .connections = start.client->sight.connections,
+                 .maxconn = rules.maxconn,
+                 .rate = rules.rate,
+                 .burst = rules.burst};
+  if (start.reason == DropReason::client_denied) told.obstacle = Obstacle::client_denied;
+  if (start.reason == DropReason::client_rate) told.obstacle = Obstacle::client_rate;
+  if (start.reason == DropReason::client_maxconn) told.obstacle = Obstacle::client_maxconn;
+}
+
 config::ExplainedStart start_report(const StartFound& start, const Findings& found,
-                                    const ExplainContext& context) {
+                                    const base::IpAddress& client, const ExplainContext& context) {
   config::ExplainedStart told;
   told.fate = fate_of(start.verdict);
   told.reason = reason_text(start.reason);
-  if (!start.chooses) return told;
   told.by_cookie = start.by_cookie;
+  tell_client(told, start, found, client, context);
+  if (!start.chooses) return told;
   const Service& service = context.tables.services[found.service];
   tell_obstacle(told, service, start, context);
   const bool looked =
@@ -271,7 +301,7 @@ config::Explanation explanation_of(const config::FiveTuple& tuple, const Finding
   }
   if (found.flow) told.flow = flow_report(*found.flow, found.at, worker, context);
   if (found.held) told.held = held_report(*found.held, found, context);
-  if (found.start) told.start = start_report(*found.start, found, context);
+  if (found.start) told.start = start_report(*found.start, found, tuple.source.address, context);
   const bool anew = found.flow && found.start;  // a closed flow, which only a first SYN leaves
   if (!found.flow || anew) {
     const bool begins_all = tuple.protocol == config::Protocol::udp && found.start;

@@ -107,10 +107,10 @@ std::vector<config::ServiceReport> services(const Control& control, const Wanted
     }
     servers[holder->service].push_back(std::move(report));
   }
-  std::map<std::string, config::QueueCounters> queues = control.ledger().service_queues();
+  std::map<std::string, ServerLedger::ServiceTally> tallies = control.ledger().services();
   for (std::uint16_t slot = 0; slot < compiler.services().size(); ++slot) {
     if (compiler.services()[slot] == nullptr) continue;
-    std::uint64_t& oldest = queues[compiler.services()[slot]->service.name].oldest_ms;
+    std::uint64_t& oldest = tallies[compiler.services()[slot]->service.name].queue.oldest_ms;
     oldest = std::max(oldest, oldest_ms(control, queue_of_service(slot)));
   }
   std::vector<config::ServiceReport> reports;
@@ -133,7 +133,9 @@ std::vector<config::ServiceReport> services(const Control& control, const Wanted
     };
     std::stable_sort(report.servers.begin(), report.servers.end(),
                      [&](const auto& a, const auto& b) { return place(a) < place(b); });
-    const config::QueueCounters& queue = queues[service.name];
+    const ServerLedger::ServiceTally& own = tallies[service.name];
+    const config::QueueCounters& queue = own.queue;
+    report.clients = own.clients;
     sum.add({.traffic = {}, .handshakes = {}, .queue = queue});
     std::uint64_t oldest = queue.oldest_ms;
     for (const config::ServerReport& server : report.servers) {

@@ -18,6 +18,31 @@ config::QueueCounters since(config::QueueCounters now, const config::QueueCounte
   return now;
 }
 
+void add(config::ClientCounters& sum, const config::ClientCounters& more) noexcept {
+  sum.denied += more.denied;
+  sum.over_rate += more.over_rate;
+  sum.over_maxconn += more.over_maxconn;
+  sum.untracked += more.untracked;
+}
+
+config::ClientCounters since(config::ClientCounters now, const config::ClientCounters& start) noexcept {
+  now.denied -= start.denied;
+  now.over_rate -= start.over_rate;
+  now.over_maxconn -= start.over_maxconn;
+  now.untracked -= start.untracked;
+  return now;
+}
+
+void add(ServerLedger::ServiceTally& sum, const ServerLedger::ServiceTally& more) noexcept {
+  add(sum.queue, more.queue);
+  add(sum.clients, more.clients);
+}
+
+ServerLedger::ServiceTally since(const ServerLedger::ServiceTally& now,
+                                 const ServerLedger::ServiceTally& start) noexcept {
+  return {since(now.queue, start.queue), since(now.clients, start.clients)};
+}
+
 }  // namespace
 
 void ServerTally::add(const ServerTally& more) noexcept {
@@ -86,10 +111,22 @@ config::QueueCounters ServerLedger::sum_queue(SynQueue queue) const {
   config::QueueCounters total;
   for (const WorkerState* worker : workers_) {
     const SynQueueState& q = worker->syns.queue(queue);
-    add(total, {.waiting = q.waiting.get(),
-                .oldest_ms = 0,
-                .entered = q.entered.get(),
-                .timed_out = q.timed_out.get()});
+    dp::add(total, {.waiting = q.waiting.get(),
+                    .oldest_ms = 0,
+                    .entered = q.entered.get(),
+                    .timed_out = q.timed_out.get()});
+  }
+  return total;
+}
+
+ServerLedger::ServiceTally ServerLedger::sum_service(std::uint16_t slot) const {
+  ServiceTally total{sum_queue(queue_of_service(slot)), {}};
+  for (const WorkerState* worker : workers_) {
+    const ClientLimitCounters& c = worker->clients[slot];
+    add(total.clients, {.denied = c.denied.get(),
+                        .over_rate = c.over_rate.get(),
+                        .over_maxconn = c.over_maxconn.get(),
+                        .untracked = c.untracked.get()});
   }
   return total;
 }
@@ -99,27 +136,27 @@ void ServerLedger::follow_services(const ServiceCompiler& compiler) {
   const auto holder = [&](std::uint16_t slot) -> const std::string* {
     return slot < slots.size() && slots[slot] != nullptr ? &slots[slot]->service.name : nullptr;
   };
-  std::erase_if(queues_, [&](const auto& item) {
+  std::erase_if(services_, [&](const auto& item) {
     const auto& [slot, account] = item;
     if (holder(slot) != nullptr && *holder(slot) == account.service) return false;
-    config::QueueCounters past = since(sum_queue(queue_of_service(slot)), account.at_start);
-    past.waiting = 0;
-    add(past_queues_[account.service], past);
+    ServiceTally past = dp::since(sum_service(slot), account.at_start);
+    past.queue.waiting = 0;
+    dp::add(past_services_[account.service], past);
     return true;
   });
   std::set<std::string> names;
   for (std::uint16_t slot = 0; slot < slots.size(); ++slot) {
     if (holder(slot) == nullptr) continue;
     names.insert(*holder(slot));
-    if (!queues_.contains(slot)) queues_[slot] = {*holder(slot), sum_queue(queue_of_service(slot))};
+    if (!services_.contains(slot)) services_[slot] = {*holder(slot), sum_service(slot)};
   }
-  std::erase_if(past_queues_, [&](const auto& item) { return !names.contains(item.first); });
+  std::erase_if(past_services_, [&](const auto& item) { return !names.contains(item.first); });
 }
 
-std::map<std::string, config::QueueCounters> ServerLedger::service_queues() const {
-  std::map<std::string, config::QueueCounters> totals = past_queues_;
-  for (const auto& [slot, account] : queues_) {
-    add(totals[account.service], since(sum_queue(queue_of_service(slot)), account.at_start));
+std::map<std::string, ServerLedger::ServiceTally> ServerLedger::services() const {
+  std::map<std::string, ServiceTally> totals = past_services_;
+  for (const auto& [slot, account] : services_) {
+    dp::add(totals[account.service], dp::since(sum_service(slot), account.at_start));
   }
   return totals;
 }

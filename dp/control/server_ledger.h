@@ -39,8 +39,13 @@ class ServerLedger {
   [[nodiscard]] ServerTally server(std::uint16_t slot) const;
   /// Of servers that the service no longer has; connections_current is 0.
   [[nodiscard]] ServerTally removed_servers(const std::string& service) const;
-  /// By service: SYNs that wait for any of its servers. Without oldest_ms.
-  [[nodiscard]] std::map<std::string, config::QueueCounters> service_queues() const;
+  /// What is counted by service slot, not by server.
+  struct ServiceTally {
+    config::QueueCounters queue;  ///< SYNs that wait for any of its servers; without oldest_ms
+    config::ClientCounters clients;
+  };
+  /// By service.
+  [[nodiscard]] std::map<std::string, ServiceTally> services() const;
   /// Server slots to which flows refer, be they open or closed.
   [[nodiscard]] std::vector<bool> slots_in_use() const;
 
@@ -54,19 +59,20 @@ class ServerLedger {
     Holder holder;
     ServerTally at_start;  ///< what the slot's counters stood at when the holder got it
   };
-  struct QueueAccount {
+  struct ServiceAccount {
     std::string service;
-    config::QueueCounters at_start;
+    ServiceTally at_start;
   };
   [[nodiscard]] ServerTally sum(std::uint16_t slot) const;
   [[nodiscard]] config::QueueCounters sum_queue(SynQueue queue) const;
+  [[nodiscard]] ServiceTally sum_service(std::uint16_t slot) const;
   void follow_services(const ServiceCompiler& compiler);
 
   std::vector<const WorkerState*> workers_;
-  std::map<std::uint16_t, Account> accounts_;                 ///< by slot
-  std::map<std::uint16_t, QueueAccount> queues_;              ///< by service slot
-  std::map<std::string, config::QueueCounters> past_queues_;  ///< of slots that services have left
-  std::map<std::string, ServerTally> removed_;                ///< by service
+  std::map<std::uint16_t, Account> accounts_;          ///< by slot
+  std::map<std::uint16_t, ServiceAccount> services_;   ///< by service slot
+  std::map<std::string, ServiceTally> past_services_;  ///< of slots that services have left
+  std::map<std::string, ServerTally> removed_;         ///< by service
 };
 
 }  // namespace sluice::dp

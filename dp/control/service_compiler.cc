@@ -88,7 +88,7 @@ class ServiceCompiler::Build {
       if (kernel_ports.is_ephemeral(p)) set_bit(ephemeral_, p);
     }
     if (auto served = number_addresses(); !served) return served;
-    fill_services();
+    if (auto filled = fill_services(); !filled) return filled;
     if (auto filled = fill_servers(); !filled) return filled;
     tables_->maxconn = state.maxconn;
     serve_pools();
@@ -191,8 +191,9 @@ class ServiceCompiler::Build {
     std::erase_if(registry_.services, [&](const auto& item) {
       return item.second.value.draining && !needed.contains(item.first);
     });
-    std::erase_if(registry_.choices,
-                  [&](const auto& item) { return !registry_.services.contains(item.first); });
+    const auto is_gone = [&](const auto& item) { return !registry_.services.contains(item.first); };
+    std::erase_if(registry_.choices, is_gone);
+    std::erase_if(registry_.clients, is_gone);
   }
 
   std::uint16_t number(const base::IpAddress& address) {
@@ -222,7 +223,7 @@ class ServiceCompiler::Build {
     return {};
   }
 
-  void fill_services() {
+  base::Result<void> fill_services() {
     for (auto& [key, entry] : registry_.services) {
       const config::ForwardingService& from = entry.value.service;
       if (tables_->services.size() <= entry.slot) tables_->services.resize(entry.slot + std::size_t{1});
@@ -253,7 +254,35 @@ class ServiceCompiler::Build {
       to.syn_cookies = from.syn_cookies;
       for (const base::IpAddress& local : from.local_addresses) to.local_addresses.push_back(number(local));
       if (!entry.value.draining) to.choices = choices_for(key, entry.value.service);
+      auto clients = clients_for(key, from);
+      if (!clients) return std::move(clients).error();
+      to.clients = *clients;
     }
+    return {};
+  }
+
+  /// Null: there are no rules, and never were any.
+  base::Result<const ClientRules*> clients_for(const ServiceKey& key,
+                                               const config::ForwardingService& service) {
+    const config::Clients& wanted = service.clients;
+    ClientsSource& source = registry_.clients[key];
+    if (source.rules == nullptr && wanted.allow.empty() && wanted.deny.empty() && !wanted.counts()) {
+      registry_.clients.erase(key);
+      return nullptr;
+    }
+    if (source.rules == nullptr || source.clients != wanted) {
+      auto rules = std::make_shared<ClientRules>(make_client_rules(wanted));
+      if (source.rules != nullptr) rules->table = source.rules->table;
+      if (rules->counts && rules->table == nullptr) {
+        if (++registry_.last_table == 0) ++registry_.last_table;
+        auto table = ClientTable::create(wanted.table, registry_.last_table);
+        if (!table) return invalid(service, table.error().message);
+        rules->table = std::move(*table);
+      }
+      source = {wanted, std::move(rules)};
+    }
+    tables_->client_rules.push_back(source.rules);
+    return source.rules.get();
   }
 
   const Choices* choices_for(const ServiceKey& key, const config::ForwardingService& service) {

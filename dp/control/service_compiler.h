@@ -26,8 +26,8 @@ class ServiceCompiler {
   explicit ServiceCompiler(unsigned workers) noexcept : workers_(workers) {}
 
   /// Compiles `state`. Errors, with nothing changed: families that do not go together, a local address with
-  /// two source ranges, two services on one endpoint, more services, servers or pools than there are slots.
-  /// Thread: control.
+  /// two source ranges, two services on one endpoint, more services, servers or pools than there are slots;
+  /// no memory for a table of clients. Thread: control.
   base::Result<std::shared_ptr<const ServiceTables>> compile(const config::ForwardingState& state,
                                                              const KernelPorts& kernel_ports);
 
@@ -69,12 +69,20 @@ class ServiceCompiler {
     std::vector<std::pair<std::uint16_t, std::uint32_t>> servers;  // slot, weight
     std::shared_ptr<const Choices> choices;
   };
+  /// What ClientRules were made from. Their table lives as long as the service has its slot, because flows
+  /// have places in it.
+  struct ClientsSource {
+    config::Clients clients;
+    std::shared_ptr<const ClientRules> rules;
+  };
   /// All that compile() changes: worked on as a copy, which takes the original's place when all went well.
   struct Registry {
     std::map<ServiceKey, Slotted<ServiceSlot>> services;
     std::map<ServerKey, Slotted<ServerSlot>> servers;
     std::map<PoolKey, Slotted<std::shared_ptr<std::vector<PortPool>>>> pools;
     std::map<ServiceKey, ChoicesSource> choices;
+    std::map<ServiceKey, ClientsSource> clients;
+    std::uint16_t last_table = 0;  ///< ClientTable::id that was given last
   };
   class Build;
 

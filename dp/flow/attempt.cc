@@ -1,6 +1,7 @@
 #include "dp/flow/attempt.h"
 
 #include "dp/admission.h"
+#include "dp/client_limits.h"
 #include "dp/flow/flow_life.h"
 #include "dp/ip_header.h"
 
@@ -59,11 +60,13 @@ void mind_silence(std::uint16_t server, const FlowDetail& detail, const Service&
 /// Ends the flow of an attempt, and gives its SYN to the next. False: there is none.
 template <Family F>
 bool try_again(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
+  const Flow<F>& flow = worker.flows<F>().flow(number);
   FlowDetail& detail = worker.flows<F>().detail(number);
   if (!has_attempts_left(detail, worker)) return false;
-  const std::uint16_t server = worker.flows<F>().flow(number).server_slot;
+  const std::uint16_t server = flow.server_slot;
   const std::uint16_t syn = std::exchange(detail.syn, kNoIndex);
   worker.syns.unbind(syn);
+  pass_client_on<F>(flow, detail, worker.syns.at(syn), *snapshot.services);
   end_flow<F>(number, snapshot, worker, now);
   retry(syn, server, *snapshot.services, worker, now);
   return true;

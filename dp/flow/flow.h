@@ -83,7 +83,8 @@ struct FlowDetail {
   std::uint32_t next = kNoFlow, prev = kNoFlow;  ///< in a timer wheel slot, or `next` in the free list
   std::uint16_t wheel_slot = 0;
   FlowClass wheel : 2 = FlowClass::half_open;  ///< which wheel it hangs in
-  std::uint8_t postponed : 6 = 0;              ///< how often in a row its end had to wait for a next hop
+  std::uint8_t postponed : 5 = 0;              ///< how often in a row its end had to wait for a next hop
+  bool client_counted : 1 = false;             ///< has a place among its client's (dp/client_limits.h)
   SplicedWindows windows = SplicedWindows::not_told;
   base::Tick created;
   std::uint32_t sequence_delta = 0;      ///< added to the client's sequence numbers on the way to the server

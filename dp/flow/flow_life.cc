@@ -6,6 +6,7 @@
 #include "dp/admission.h"
 #include "dp/answer.h"
 #include "dp/choose_server.h"
+#include "dp/client_limits.h"
 #include "dp/flow/attempt.h"
 #include "dp/flow/flow_source.h"
 #include "dp/flow/tcp_track.h"
@@ -206,13 +207,17 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
                 base::Tick now) noexcept {
   const ServiceTables& tables = *snapshot.services;
   const Service& service = tables.services[packet.meta.service];
+  std::optional<ClientPlace> client = admit_client<F>(packet, key.src, tables, worker, now);
+  if (!client) return;
   const Wish wish = wish_of(packet, tables, worker);
   const Choice choice = choose_server(tables, packet.meta.service, key, wish, worker);
   switch (choice.kind) {
     case Choice::Kind::chosen: break;
     case Choice::Kind::full:
-      return key.proto == IpProto::tcp ? hold(packet, choice, tables, worker, now)
-                                       : refuse(packet, DropReason::servers_full, worker, now);
+      if (key.proto != IpProto::tcp) return refuse(packet, DropReason::servers_full, worker, now);
+      if (const std::uint16_t syn = hold(packet, choice, tables, worker, now); syn != kNoIndex)
+        client->pass_to(worker.syns.at(syn));
+      return;
     case Choice::Kind::none:
       return service.refuses ? refuse(packet, DropReason::no_server, worker, now)
                              : packet.drop(DropReason::no_server);
@@ -261,6 +266,7 @@ void start_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapshot,
   detail.first[index(Direction::to_server)] = first;
   worker.servers[flow.server_slot].connections_new.add(1);
   place.keep();
+  client->pass_to(detail);
   if (packet.meta.spliced) begin_splice(detail, packet);
   if (flow.proto == IpProto::tcp) {
     if (is_handshake(flow)) ++worker.handshakes_open;
@@ -278,6 +284,7 @@ void end_flow(std::uint32_t number, const Snapshot& snapshot, WorkerState& worke
   forget_syn(detail.syn, worker);
   if (is_handshake(flow)) --worker.handshakes_open;
   if (class_of(flow.state) != FlowClass::closed) count_closed(flow, worker);
+  leave_client<F>(flow, detail, *snapshot.services, worker);
   worker.servers[flow.server_slot].connections_ended.add(1);
   flows.erase(number);
 }

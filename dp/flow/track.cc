@@ -3,6 +3,7 @@
 #include "dp/admission.h"
 #include "dp/answer.h"
 #include "dp/classify.h"
+#include "dp/client_limits.h"
 #include "dp/first_syn.h"
 #include "dp/flow/attempt.h"
 #include "dp/flow/flow_life.h"
@@ -81,14 +82,15 @@ void without_flow(Packet& packet, const FlowKey<F>& key, const Snapshot& snapsho
     // A RST would have to acknowledge a segment whose length is not known.
     if (!meta.tcp_flags.ack()) return packet.drop(DropReason::fragment_no_flow);
   }
-  if (!to_client && absorb<F>(packet, key, worker)) return;
+  if (!to_client && absorb<F>(packet, key, *snapshot.services, worker)) return;
   if (meta.tcp_flags.rst()) return packet.drop(DropReason::stray_reset);
   if (begins) {
     if (meta.spliced) return start_told_flow<F>(packet, key, snapshot, worker, now);
     const Service& service = snapshot.services->services[meta.service];
-    return wants_cookie(packet, service, worker, now)
-               ? answer_with_cookie<F>(packet, key, snapshot, worker, now)
-               : start_flow<F>(packet, key, snapshot, worker, now);
+    if (!wants_cookie(packet, service, worker, now)) return start_flow<F>(packet, key, snapshot, worker, now);
+    return is_denied<F>(key.src, service)
+               ? refuse_client(packet, DropReason::client_denied, service, worker, now)
+               : answer_with_cookie<F>(packet, key, snapshot, worker, now);
   }
   if (!to_client && has_hop_left<F>(packet) && unpack_cookie<F>(packet, key, worker, now)) {
     return start_told_flow<F>(packet, key, snapshot, worker, now);
@@ -197,16 +199,19 @@ bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, Work
   }
   const bool was_closed = class_of(before) == FlowClass::closed;
   const bool is_closed = class_of(flow.state) == FlowClass::closed;
+  FlowDetail& detail = worker.flows<F>().detail(number);
   if (!was_closed && is_closed) count_closed(flow, worker);
   if (before == FlowState::syn_sent) {
-    if (d == Direction::to_client) return first_answer<F>(packet, number, snapshot, worker, now);
-    forget_syn(worker.flows<F>().detail(number).syn, worker);  // the client has given up
+    if (d == Direction::to_client && !first_answer<F>(packet, number, snapshot, worker, now)) return false;
+    if (d == Direction::to_server) forget_syn(detail.syn, worker);  // the client has given up
   }
+  if (is_closed) leave_client<F>(flow, detail, *snapshot.services, worker);
   if (was_closed && !is_closed) {  // the server took a new SYN on it: another connection in the same record
     ServerCounters& counters = worker.servers[flow.server_slot];
     counters.connections_new.add(1);
     counters.connections_ended.add(1);
     worker.load->take(flow.service, flow.server_slot);
+    recount_client<F>(flow, detail, *snapshot.services, worker, now);
   }
   return true;
 }

@@ -41,6 +41,11 @@ void vary(config::ForwardingService& service, Choices& choices) {
     server.maxqueue = choices.below(3);
     server.weight = choices.one_in(6) ? 0 : 1 + choices.below(3);
   }
+  if (choices.one_in(3)) {
+    const std::uint32_t rate = choices.below(4);
+    service.clients = {.allow = {}, .deny = {}, .rate = rate, .burst = 2 * rate, .maxconn = choices.below(4)};
+    if (choices.one_in(4)) service.clients.deny = {base::Prefix{service.vip.address, 0}};
+  }
 }
 
 template <Family F>
@@ -141,6 +146,7 @@ void expect_sound(Balancer& b) {
   EXPECT_EQ(b.leased_ports(), b.flows() - b.flows_without_lease())
       << "a source port for each flow that needs one, a flow for each source port";
   expect_counters_add_up(b, held);
+  b.expect_clients_add_up();
 }
 
 void expect_all_ends(Balancer& b) {

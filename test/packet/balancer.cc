@@ -126,6 +126,7 @@ Balancer::~Balancer() {
   EXPECT_EQ(sum(load().servers), load().open.taken());
   EXPECT_EQ(sum(load().services), load().open.taken());
   expect_stored_syns_add_up();
+  expect_clients_add_up();
 }
 
 void Balancer::configure(std::vector<config::ForwardingService> services) {
@@ -312,6 +313,37 @@ void Balancer::expect_stored_syns_add_up() {
   for (const auto& l : load().services) shared += l.waiting.taken();
   for (const auto& l : load().servers) shared += l.waiting.taken();
   EXPECT_EQ(shared, waiting) << "who waits is counted where all workers see it";
+}
+
+std::uint64_t Balancer::client_places(std::uint16_t service) const {
+  std::uint64_t places = 0;
+  for (unsigned id = 0; id < workers(); ++id) {
+    const dp::WorkerState& w = path_->worker(id);
+    const auto count = [&](const auto& flows) {
+      for (std::uint32_t n = 0; n < flows.used_records(); ++n) {
+        const auto& flow = flows.flow(n);
+        if (flow.state == dp::FlowState::unused || flow.service != service || !flows.detail(n).client_counted)
+          continue;
+        ++places;
+        EXPECT_NE(dp::class_of(flow.state), dp::FlowClass::closed);
+      }
+    };
+    count(w.flows_v4);
+    count(w.flows_v6);
+    for (std::uint32_t n = 0; n < w.syns.fresh(); ++n) {
+      const dp::StoredSyn& syn = w.syns.at(static_cast<std::uint16_t>(n));
+      if (syn.state != dp::SynState::free && syn.service == service && syn.client_table != 0) ++places;
+    }
+  }
+  return places;
+}
+
+void Balancer::expect_clients_add_up() const {
+  for (std::uint16_t slot = 0; slot < tables_->services.size(); ++slot) {
+    const dp::ClientRules* rules = tables_->services[slot].clients;
+    if (rules == nullptr || rules->table == nullptr) continue;
+    EXPECT_EQ(rules->table->connections(), client_places(slot)) << "a place for each connection of a client";
+  }
 }
 
 std::uint32_t Balancer::empty_outboxes() {

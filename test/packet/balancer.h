@@ -146,6 +146,10 @@ class Balancer {
   };
   [[nodiscard]] Counts counts(const std::string& service, const std::string& server) const;
   [[nodiscard]] dp::Load& load() { return path_->load(); }
+  /// Flows and stored SYNs of a service slot that have a place among their client's connections.
+  [[nodiscard]] std::uint64_t client_places(std::uint16_t service) const;
+  /// As the fixture does at its end: each table of clients holds just these.
+  void expect_clients_add_up() const;
   /// Slot of a configured or draining server; kNoIndex: none.
   [[nodiscard]] std::uint16_t server_slot(const std::string& service, const std::string& server) const;
 

@@ -258,6 +258,69 @@ TYPED_TEST(Explain, ChangesNothing) {
   }
 }
 
+TYPED_TEST(Explain, LimitsByClient) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const auto refusal : {config::ClientRefusal::reset, config::ClientRefusal::drop}) {
+    Balancer b(with_workers(3));
+    auto service = web<F>(2);
+    const base::Prefix all{base::IpAddress(base::Address<F>{}), 0};
+    const base::Prefix one{Net<F>::client(7), F == Family::v4 ? std::uint8_t{32} : std::uint8_t{128}};
+    service.clients = {.allow = {all}, .deny = {one}, .rate = 5, .burst = 3, .maxconn = 2, .refuse = refusal};
+    b.configure({service});
+    const auto denied = come_true<F>(b, client_tuple<F>(7));
+    EXPECT_EQ(denied.start->obstacle, Obstacle::client_denied);
+    EXPECT_EQ(denied.start->client->prefix, one.to_string());
+    EXPECT_TRUE(denied.start->client->denied);
+
+    const auto first = come_true<F>(b, client_tuple<F>(0, 1));
+    EXPECT_EQ(first.start->obstacle, Obstacle::none);
+    EXPECT_EQ(first.start->client->prefix, all.to_string());
+    EXPECT_FALSE(first.start->client->tracked);
+    EXPECT_EQ(come_true<F>(b, client_tuple<F>(0, 2), 1).start->client->connections, 1U);
+    const auto full = come_true<F>(b, client_tuple<F>(0, 3), 2);
+    EXPECT_EQ(full.start->obstacle, Obstacle::client_maxconn);
+    EXPECT_EQ(full.start->client->connections, 2U);
+    EXPECT_EQ(full.start->client->maxconn, 2U);
+
+    service.clients.maxconn = 0;
+    b.configure({service});
+    EXPECT_EQ(come_true<F>(b, client_tuple<F>(0, 3)).start->obstacle, Obstacle::none);
+    const auto fast = come_true<F>(b, client_tuple<F>(0, 4));
+    EXPECT_EQ(fast.start->obstacle, Obstacle::client_rate);
+    EXPECT_EQ(fast.start->client->rate, 5U);
+    EXPECT_EQ(fast.start->client->burst, 3U);
+    b.advance(200, 200);
+    EXPECT_EQ(come_true<F>(b, client_tuple<F>(0, 4)).start->obstacle, Obstacle::none);
+  }
+}
+
+TYPED_TEST(Explain, LimitsByClientWhereACookieComesFirst) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = web<F>();
+  service.syn_cookies = config::SynCookies::always;
+  service.clients = {.allow = {}, .deny = {}, .rate = 1, .burst = 1, .refuse = config::ClientRefusal::drop};
+  b.configure({service});
+  const auto come = [&](std::uint16_t port) {
+    const Explanation told = ask(b, client_tuple<F>(0, port));
+    EXPECT_TRUE(told.start->by_cookie);
+    const Outcome cookie = b.send(first_packet<F>(client_tuple<F>(0, port)));
+    EXPECT_EQ(cookie.reason, DropReason::syn_cookie_sent);
+    PacketBuilder ack = from_client<F>(Net<F>::client(0), Net<F>::vip());
+    const Outcome got = b.send(ack.tcp(port, kPort, ACK).seq(1'001).ack(cookie.seen().seq + 1));
+    EXPECT_EQ(told.start->fate, fate_of(got.verdict)) << got;
+    EXPECT_EQ(told.start->reason, reason_of(got));
+    return told;
+  };
+  EXPECT_EQ(come(1).start->obstacle, Obstacle::none);
+  EXPECT_EQ(come(2).start->obstacle, Obstacle::client_rate);
+  service.clients.deny = {base::Prefix{base::IpAddress(base::Address<F>{}), 0}};
+  b.configure({service});
+  const auto denied = come_true<F>(b, client_tuple<F>(0, 3));
+  EXPECT_FALSE(denied.start->by_cookie) << "prefixes are minded at the SYN";
+  EXPECT_EQ(denied.start->obstacle, Obstacle::client_denied);
+}
+
 TYPED_TEST(Explain, WithoutAPlaceASynWaits) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b(with_workers(3));

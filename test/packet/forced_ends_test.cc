@@ -410,7 +410,7 @@ TYPED_TEST(ForcedEnds, HandshakesAreKeptByServerAndSlotsStartAnew) {
   b.worker(1).syns.count_timed_out(dp::queue_of_server(slot));
   b.worker(0).syns.count_timed_out(dp::queue_of_service(0));
   EXPECT_EQ(ledger.server(slot).queue.timed_out, 1U);
-  EXPECT_EQ(ledger.service_queues()["web"].timed_out, 1U);
+  EXPECT_EQ(ledger.services()["web"].queue.timed_out, 1U);
   b.worker(0).handshakes[slot].answered.add(3);
   b.worker(1).handshakes[slot].refused.add(2);
   b.worker(1).servers[slot].connections_new.add(5);
@@ -433,7 +433,7 @@ TYPED_TEST(ForcedEnds, HandshakesAreKeptByServerAndSlotsStartAnew) {
   EXPECT_EQ(ledger.removed_servers("web").traffic.connections_new, 5U);
   EXPECT_EQ(ledger.server(changed[0]).queue, config::QueueCounters{});
   EXPECT_EQ(ledger.removed_servers("web").queue.timed_out, 1U);
-  EXPECT_EQ(ledger.service_queues()["web"].timed_out, 1U);
+  EXPECT_EQ(ledger.services()["web"].queue.timed_out, 1U);
   auto moved = other;
   moved.vip.port = 81;
   b.configure({moved});
@@ -441,7 +441,7 @@ TYPED_TEST(ForcedEnds, HandshakesAreKeptByServerAndSlotsStartAnew) {
   b.settle();
   b.configure({moved});
   ledger.follow(b.compiler());
-  EXPECT_EQ(ledger.service_queues()["web"].timed_out, 1U) << "goes by the name";
+  EXPECT_EQ(ledger.services()["web"].queue.timed_out, 1U) << "goes by the name";
 }
 
 }  // namespace
