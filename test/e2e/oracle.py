@@ -110,13 +110,31 @@ def escaped(text):
     return re.sub(r"([\\ #'\"])", r"\\\1", text).replace("\r", r"\r").replace("\n", r"\n")
 
 
-def proxy_sections(service, address):
+def client_lines(service, directory):
+    """What HAProxy's frontend says of limits by client; a map in `directory` has the networks, of which the longest decides."""
+    clients = service.get("clients", {})
+    if "allow" in clients or "deny" in clients:
+        networks = directory / f"{service['name']}.map"
+        networks.write_text("".join(f"{network} {word}\n" for word in ("allow", "deny") for network in clients.get(word, [])))
+        others = "deny" if "allow" in clients else "allow"
+        yield f"tcp-request connection reject if {{ src,map_ip({networks},{others}) -m str deny }}"
+    if "maxconn" in clients or "rate" in clients:
+        yield "stick-table type ip size 1k expire 1h store conn_cur,conn_rate(1s)"
+        yield "tcp-request connection track-sc0 src"
+    if "maxconn" in clients:
+        yield f"tcp-request connection reject if {{ sc0_conn_cur gt {clients['maxconn']} }}"
+    if "rate" in clients:
+        yield f"tcp-request connection reject if {{ sc0_conn_rate gt {clients['rate']} }}"
+
+
+def proxy_sections(service, address, directory):
     """The frontend and the backend, both of its name, that stand for a service of sluice."""
     name, check = service["name"], service.get("check", {})
     timeouts = {key.replace("_", "-"): value for key, value in {**TIMEOUTS, **service.get("timeouts", {})}.items() if key != "udp"}
     yield f"frontend {name}"
     yield f"  bind {address}:{service['port']}"
     yield from (f"  timeout {key} {value}" for key, value in timeouts.items() if key.startswith("client"))
+    yield from (f"  {line}" for line in client_lines(service, directory))
     yield f"  default_backend {name}"
     yield f"backend {name}"
     yield f"  source {address}"
@@ -145,7 +163,7 @@ class Haproxy:
             "global", "  nbthread 1", "  user root", "  spread-checks 0",
             "  external-check", "  insecure-fork-wanted", f"  stats socket {self._api} level admin",
             f"  log {self._log} len 8192 format short local0", "", "defaults", "  mode tcp", "  log global",
-            *[line for service in services for line in ["", *proxy_sections(service, self.address)]], ""]))
+            *[line for service in services for line in ["", *proxy_sections(service, self.address, lab.state)]], ""]))
 
     def start(self):
         self.lab.run("lb", "ip", "addr", "add", f"{self.address}/24", "dev", self.lab.nics[0])

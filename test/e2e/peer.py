@@ -31,6 +31,8 @@
   fetch HOST PORT PATH N gets a file by HTTP over N connections at once, slowly (32 KB/s each) until the end of standard
                          input, then quickly; prints "running" with how many were still under way at that moment, and
                          the SHA-256 of each body, or how it broke
+  trip-from HOST PORT ADDRESS…  a round trip of an echo connection from each of these addresses, one after the other;
+                         prints those that had one
   open HOST PORT N SECONDS tries N connections at once, keeps them; prints how many opened, obeys like hold
 """
 
@@ -254,6 +256,16 @@ def keep(host, port, number):
     print(f"alive {len(alive)} trips {trips} slowest {slowest:.2f}", *ended)
 
 
+def trip_from(host, port, *sources):
+    for source in sources:
+        try:
+            with socket.create_connection((host, int(port)), timeout=10, source_address=(source, 0)) as s:
+                if round_trip(s):
+                    print(source)
+        except ConnectionError:
+            pass  # refused, or reset
+
+
 def until_reset(host, port):
     with socket.create_connection((host, int(port)), timeout=30) as s:
         round_trip(s)
@@ -366,8 +378,8 @@ def open_many(host, port, number, seconds):
 def main(kind, *words):
     servers = {"sink": sink, "echo": echo, "ticker": ticker, "witness": witness, "meter": meter, "drip": drip, "flood": flood, "act": act,
                "say": functools.partial(tell, asked=False), "answer": functools.partial(tell, asked=True)}
-    clients = {"udp-echo": udp_echo, "upload": upload, "hold": hold, "keep": keep, "until-reset": until_reset, "endure": endure,
-               "fetch": lambda *arguments: asyncio.run(fetch(*arguments)), "udp-ask": udp_ask, "udp-trips": udp_trips, "unreachable": unreachable, "open": open_many}
+    clients = {"udp-echo": udp_echo, "upload": upload, "hold": hold, "keep": keep, "trip-from": trip_from, "until-reset": until_reset,
+               "endure": endure, "fetch": lambda *arguments: asyncio.run(fetch(*arguments)), "udp-ask": udp_ask, "udp-trips": udp_trips, "unreachable": unreachable, "open": open_many}
     if kind in servers:
         asyncio.run(serve(servers[kind], *words))
     else:

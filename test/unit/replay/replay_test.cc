@@ -230,6 +230,26 @@ TEST_F(ReplayTest, WhoWaitsForAPlaceIsToldByTheFrameThatHeSent) {
       << testing::PrintToString(story);
 }
 
+TEST_F(ReplayTest, LimitsByClientGoByTheCapturesTime) {
+  constexpr const char* kLimited = R"({
+    "ports": [{ "name": "lan", "device": "af_xdp:ens6" }],
+    "services": [{ "name": "web", "vip": "10.1.0.1", "port": 80, "clients": { "rate": 1, "deny": ["10.9.0.7"] },
+                   "servers": [{ "name": "s1", "address": "10.1.0.100", "port": 8080 }] }]
+  })";
+  at(0).add(client(40'000, SYN));
+  at(0.5).add(client(40'001, SYN));
+  at(1.5).add(client(40'002, SYN));
+  at(2).add(eth(kRouter, kPort).ip4(v4("10.9.0.7"), v4("10.1.0.1")).tcp(40'003, 80, SYN).seq(1000));
+  std::vector<DropReason> reasons;
+  for (const Told& each : run({}, {}, kLimited)) {
+    EXPECT_EQ(each.event.verdict,
+              each.event.reason == DropReason::none ? Verdict::forward : Verdict::reflect);
+    reasons.push_back(each.event.reason);
+  }
+  EXPECT_THAT(reasons, ElementsAre(DropReason::none, DropReason::client_rate, DropReason::none,
+                                   DropReason::client_denied));
+}
+
 TEST_F(ReplayTest, TheSameSeedDoesTheSame) {
   for (std::uint16_t n = 0; n < 200; ++n)
     at(n * 0.001).add(client(static_cast<std::uint16_t>(40'000 + n), SYN));
