@@ -64,6 +64,8 @@ void read_clients(const Section& section, ClientsDraft& draft, SectionReader& re
   SectionReader::read_number(section, "maxconn", draft.clients.maxconn);
   SectionReader::read_number(section, "table", draft.clients.table);
   SectionReader::read_name_of(section, "refuse", draft.clients.refuse);
+  SectionReader::read_number(section, "ipv4_prefix", draft.ipv4_prefix);
+  SectionReader::read_number(section, "ipv6_prefix", draft.ipv6_prefix);
 }
 
 Clients finish_clients(const ClientsDraft& draft, const Section& service, const IpAddress& vip,
@@ -98,6 +100,15 @@ Clients finish_clients(const ClientsDraft& draft, const Section& service, const 
   if (own.has("burst") && clients.rate == 0) {
     reader.refuse(pointer(own.path, "burst"), "needs a rate, by which it fills up again: give \"rate\"",
                   {pointer(own.path, "rate")});
+  }
+  clients.prefix = vip.is_v4() ? draft.ipv4_prefix : draft.ipv6_prefix;
+  const std::string_view foreign = vip.is_v4() ? "ipv6_prefix" : "ipv4_prefix";
+  if (own.has(foreign)) {
+    reader.refuse(pointer(own.path, foreign),
+                  "has no meaning here, for the vip " + vip.to_string() + " is an " +
+                      std::string(family_name(vip)) + " address: leave it out, or give " +
+                      in_quotes(vip.is_v4() ? "ipv4_prefix" : "ipv6_prefix"),
+                  {vip_path});
   }
   clients.burst = clients.rate == 0 ? 0 : draft.burst.value_or(clients.rate);
   return clients;

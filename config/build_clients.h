@@ -21,14 +21,15 @@ struct ClientsDraft {
   std::vector<Network> allow, deny;
   std::string allow_path;  ///< of the list; empty: there is none
   std::optional<std::uint32_t> burst;
+  std::uint8_t ipv4_prefix = 32, ipv6_prefix = 128;
   Clients clients;  ///< all but the above
 };
 
 /// Reads what a "clients" object has; its lists take the place of those that the draft had.
 void read_clients(const Section& section, ClientsDraft& draft, SectionReader& reader);
 
-/// The clients of `service`, whose VIP is `vip`. Networks of the other family are left out where they are
-/// inherited, and refused where the service itself names them.
+/// The clients of `service`, whose VIP is `vip`. What is of the other family is left out where it is
+/// inherited, and refused where the service itself names it.
 [[nodiscard]] Clients finish_clients(const ClientsDraft& draft, const Section& service,
                                      const base::IpAddress& vip, SectionReader& reader);
 

@@ -52,14 +52,16 @@ void compare(Members& members, const Check& from, const Check& to) {
       .add("check.command", from.command, to.command);
 }
 
-void compare(Members& members, const Clients& from, const Clients& to) {
+/// `prefix`: the key of Clients::prefix.
+void compare(Members& members, const Clients& from, const Clients& to, std::string_view prefix) {
   members.add("clients.allow", from.allow, to.allow)
       .add("clients.deny", from.deny, to.deny)
       .add("clients.rate", from.rate, to.rate)
       .add("clients.burst", from.burst, to.burst)
       .add("clients.maxconn", from.maxconn, to.maxconn)
       .add("clients.table", from.table, to.table)
-      .add("clients.refuse", from.refuse, to.refuse);
+      .add("clients.refuse", from.refuse, to.refuse)
+      .add(prefix, from.prefix, to.prefix);
 }
 
 void compare(Members& members, const Agent& from, const Agent& to) {
@@ -133,7 +135,8 @@ void compare_service(Members& members, const AnyService& from, const AnyService&
   members.add("idle_refresh", from.idle_refresh, to.idle_refresh)
       .add("syn_cookies", from.syn_cookies, to.syn_cookies)
       .add("no_server", from.no_server, to.no_server);
-  compare(members, from.clients, to.clients);
+  compare(members, from.clients, to.clients,
+          to.vip.address.is_v4() ? "clients.ipv4_prefix" : "clients.ipv6_prefix");
   members.add("maxconn", from.maxconn, to.maxconn)
       .add("retries", from.retries, to.retries)
       .add("redispatch", from.redispatch, to.redispatch)

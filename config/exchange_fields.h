@@ -31,6 +31,7 @@ void fields(auto& v, Like<Clients> auto& clients) {
   v.optional("maxconn", clients.maxconn);
   v.optional("table", clients.table);
   v.optional("refuse", clients.refuse);
+  v.optional("prefix", clients.prefix);
 }
 
 void fields(auto& v, Like<ForwardingServer> auto& server) {

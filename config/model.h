@@ -220,6 +220,9 @@ struct Clients {
   std::uint32_t maxconn = 0;     ///< connections of one client at one time; 0: no limit
   std::uint32_t table = 65'536;  ///< clients that are known at one time; holds for the life of dp
   ClientRefusal refuse = ClientRefusal::reset;
+  /// The first bits of an address of the VIP's family that tell one client from another; as many as an
+  /// address has, or more: all of it.
+  std::uint8_t prefix = 128;
 
   /// Whether clients are counted one by one.
   [[nodiscard]] constexpr bool counts() const noexcept { return rate != 0 || maxconn != 0; }

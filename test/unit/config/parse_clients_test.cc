@@ -24,6 +24,11 @@ std::string clients(const std::string& inner) {
 std::string both(const std::string& outer, const std::string& inner) {
   return around("\n\"defaults\":{\"clients\":{" + outer + "}},", service(",\"clients\":{" + inner + "}"));
 }
+/// "clients" of a service over IPv6.
+std::string six(const std::string& inner) {
+  return around("",
+                R"({"name":"six","vip":"2001:db8::10","port":80,"clients":{)" + inner + R"(},"servers":[]})");
+}
 /// A second service over IPv6 beside "web".
 std::string two_families(const std::string& outer) {
   return around("\n\"defaults\":{\"clients\":{" + outer + "}},",
@@ -37,14 +42,16 @@ Config config_of(const std::string& text) {
 
 TEST(ParseClients, AllMayComeUnlessTheFileSaysOtherwise) {
   const Config config = config_of(one_service(""));
-  EXPECT_EQ(config.services[0].clients, Clients{});
+  Clients all;
+  all.prefix = 32;
+  EXPECT_EQ(config.services[0].clients, all);
   EXPECT_FALSE(config.services[0].clients.counts());
 }
 
 TEST(ParseClients, EachKeyIsRead) {
   const Clients got =
       config_of(clients(R"("allow":["10.0.0.0/8","192.0.2.7"],"deny":["10.9.0.0/16"],"rate":50,)"
-                        R"("burst":100,"maxconn":20,"table":1000,"refuse":"drop")"))
+                        R"("burst":100,"maxconn":20,"table":1000,"refuse":"drop","ipv4_prefix":24)"))
           .services[0]
           .clients;
   EXPECT_THAT(got.allow, ElementsAre(prefix("10.0.0.0/8"), prefix("192.0.2.7/32")));
@@ -54,6 +61,18 @@ TEST(ParseClients, EachKeyIsRead) {
   EXPECT_EQ(got.maxconn, 20U);
   EXPECT_EQ(got.table, 1'000U);
   EXPECT_EQ(got.refuse, ClientRefusal::drop);
+  EXPECT_EQ(got.prefix, 24);
+}
+
+TEST(ParseClients, PrefixIsThatOfTheVipsFamily) {
+  const Config whole = config_of(two_families(""));
+  EXPECT_EQ(whole.services[0].clients.prefix, 32);
+  EXPECT_EQ(whole.services[1].clients.prefix, 128);
+  const Config config = config_of(two_families(R"("ipv4_prefix":24,"ipv6_prefix":64)"));
+  EXPECT_EQ(config.services[0].clients.prefix, 24);
+  EXPECT_EQ(config.services[1].clients.prefix, 64);
+  EXPECT_EQ(config_of(both(R"("ipv4_prefix":24)", R"("ipv4_prefix":1)")).services[0].clients.prefix, 1);
+  EXPECT_EQ(config_of(six(R"("ipv6_prefix":128)")).services[0].clients.prefix, 128);
 }
 
 TEST(ParseClients, BurstIsTheRateWhereItIsNotGiven) {
@@ -97,9 +116,7 @@ INSTANTIATE_TEST_SUITE_P(
             clients(R"("deny":["10.9.8.0/16"])"),
             {R"(f:2:75: service "web": clients.deny[0]: "10.9.8.0/16" has bits behind its length (did you mean "10.9.0.0/16"?))"}},
         Row{"BitsBehindTheLengthV6",
-            around(
-                "",
-                R"({"name":"six","vip":"2001:db8::10","port":80,"clients":{"deny":["2001:db8::1/60"]},"servers":[]})"),
+            six(R"("deny":["2001:db8::1/60"])"),
             {R"(f:2:77: service "six": clients.deny[0]: "2001:db8::1/60" has bits behind its length (did you mean "2001:db8::/60"?))"}},
         Row{"Twice",
             clients(R"("allow":["10.0.0.0/8","10.0.0.0/8"])"),
@@ -149,6 +166,25 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"Refuse",
             clients(R"("refuse":"rst")"),
             {R"(f:2:76: service "web": clients.refuse: "rst" is not known; allowed: "reset", "drop")"}},
+        Row{"PrefixOfTheOtherFamily",
+            clients(R"("ipv6_prefix":64)"),
+            {R"(f:2:81: service "web": clients.ipv6_prefix: has no meaning here, for the vip 192.0.2.10 is an IPv4 address: leave it out, or give "ipv4_prefix")"}},
+        Row{"PrefixOfTheOtherFamilyV6",
+            six(R"("ipv6_prefix":64,"ipv4_prefix":32)"),
+            {R"(f:2:100: service "six": clients.ipv4_prefix: has no meaning here, for the vip 2001:db8::10 is an IPv6 address: leave it out, or give "ipv6_prefix")"}},
+        Row{"PrefixOfAVipThatIsNone",
+            around("",
+                   R"({"name":"web","vip":"nowhere","port":80,"clients":{"ipv6_prefix":64},"servers":[]})"),
+            {R"(f:2:33: service "web": vip: "nowhere" is not an IPv4 or IPv6 address)"}},
+        Row{"PrefixOfNothing",
+            clients(R"("ipv4_prefix":0)"),
+            {R"(f:2:81: service "web": clients.ipv4_prefix: 0 is out of range: from 1 to 32)"}},
+        Row{"PrefixTooLong",
+            clients(R"("ipv4_prefix":33)"),
+            {R"(f:2:81: service "web": clients.ipv4_prefix: 33 is out of range: from 1 to 32)"}},
+        Row{"PrefixTooLongV6",
+            six(R"("ipv6_prefix":129)"),
+            {R"(f:2:83: service "six": clients.ipv6_prefix: 129 is out of range: from 1 to 128)"}},
         Row{"UnknownKey",
             clients(R"("max_conn":5)"),
             {R"(f:2:67: service "web": clients: unknown key "max_conn" (did you mean "maxconn"?))"}}),

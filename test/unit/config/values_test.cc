@@ -79,7 +79,8 @@ TEST(Diff, NamesEveryKeyThatChanged) {
       R"("maxconn": 9, "hard_stop_after": "1h", "spread_checks": 5)",
       R"(, "idle_refresh": "data", "no_server": "drop",
          "clients": {"allow": ["10.0.0.0/8", "192.0.2.7"], "deny": ["10.9.0.0/16"], "rate": 5, "burst": 6,
-                     "maxconn": 7, "table": 99, "refuse": "drop"}, "maxconn": 8, "retries": 1, "redispatch": false,
+                     "maxconn": 7, "table": 99, "refuse": "drop", "ipv4_prefix": 24}, "maxconn": 8, "retries": 1,
+         "redispatch": false,
          "mss": "off", "allbackups": true, "timeouts": {"queue": "1s", "tunnel": "2s", "client_fin": "3s", "server_fin": "4s"})",
       R"(, "maxconn": 7, "maxqueue": 6, "slowstart": "60s", "backup": true, "disabled": true, "observe": "layer4",
          "error_limit": 5, "on_error": "mark-down", "on_marked_down": "shutdown-sessions",
@@ -96,7 +97,8 @@ TEST(Diff, NamesEveryKeyThatChanged) {
           R"(timeouts.client_fin default -> 3s, timeouts.server_fin default -> 4s, idle_refresh any -> data, )"
           R"(no_server reset -> drop, clients.allow [] -> [10.0.0.0/8, 192.0.2.7/32], )"
           R"(clients.deny [] -> [10.9.0.0/16], clients.rate 0 -> 5, clients.burst 0 -> 6, clients.maxconn 0 -> 7, )"
-          R"(clients.table 65536 -> 99, clients.refuse reset -> drop, maxconn 0 -> 8, retries 3 -> 1, redispatch true -> false, )"
+          R"(clients.table 65536 -> 99, clients.refuse reset -> drop, clients.ipv4_prefix 32 -> 24, )"
+          R"(maxconn 0 -> 8, retries 3 -> 1, redispatch true -> false, )"
           R"(mss auto -> off, allbackups false -> true)",
           R"(server "web/s" changed: maxconn 0 -> 7, maxqueue 0 -> 6, slowstart 0ms -> 1m, backup false -> true, )"
           R"(disabled false -> true, observe none -> layer4, error_limit 10 -> 5, on_error fail-check -> mark-down, )"

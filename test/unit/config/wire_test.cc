@@ -41,7 +41,8 @@ ForwardingState example_state() {
                  .burst = 2,
                  .maxconn = 3,
                  .table = 4,
-                 .refuse = ClientRefusal::drop};
+                 .refuse = ClientRefusal::drop,
+                 .prefix = 24};
   web.maxconn = 1'000'000'000;
   web.retries = 0;
   web.redispatch = false;
