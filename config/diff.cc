@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <concepts>
+#include <iterator>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "config/diff_members.h"
 #include "config/diff_vrrp.h"
@@ -52,11 +55,34 @@ void compare(Members& members, const Check& from, const Check& to) {
       .add("check.command", from.command, to.command);
 }
 
+/// "[a, b, c, ...]".
+std::string first_three(const std::vector<base::Prefix>& networks) {
+  std::string list;
+  for (std::size_t i = 0; i < networks.size() && i < 3; ++i)
+    list += (i == 0 ? "" : ", ") + networks[i].to_string();
+  return "[" + list + (networks.size() > 3 ? ", ...]" : "]");
+}
+
+/// There may be many thousands, of which few come or go. Their order means nothing.
+void compare_networks(Members& members, std::string_view name, std::vector<base::Prefix> from,
+                      std::vector<base::Prefix> to) {
+  std::ranges::sort(from);
+  std::ranges::sort(to);
+  std::vector<base::Prefix> added, removed;
+  std::ranges::set_difference(to, from, std::back_inserter(added));
+  std::ranges::set_difference(from, to, std::back_inserter(removed));
+  std::string text;
+  if (!added.empty()) text += " " + std::to_string(added.size()) + " added " + first_three(added);
+  if (!added.empty() && !removed.empty()) text += " and";
+  if (!removed.empty()) text += " " + std::to_string(removed.size()) + " removed " + first_three(removed);
+  if (!text.empty()) members.say(std::string(name) + text);
+}
+
 /// `prefix`: the key of Clients::prefix.
 void compare(Members& members, const Clients& from, const Clients& to, std::string_view prefix) {
-  members.add("clients.allow", from.allow, to.allow)
-      .add("clients.deny", from.deny, to.deny)
-      .add("clients.rate", from.rate, to.rate)
+  compare_networks(members, "clients.allow", from.allow, to.allow);
+  compare_networks(members, "clients.deny", from.deny, to.deny);
+  members.add("clients.rate", from.rate, to.rate)
       .add("clients.burst", from.burst, to.burst)
       .add("clients.maxconn", from.maxconn, to.maxconn)
       .add("clients.table", from.table, to.table)

@@ -95,8 +95,8 @@ TEST(Diff, NamesEveryKeyThatChanged) {
           "global changed: maxconn 0 -> 9, hard_stop_after default -> 1h, spread_checks 0 -> 5",
           R"(service "web" changed: timeouts.queue default -> 1s, timeouts.tunnel default -> 2s, )"
           R"(timeouts.client_fin default -> 3s, timeouts.server_fin default -> 4s, idle_refresh any -> data, )"
-          R"(no_server reset -> drop, clients.allow [] -> [10.0.0.0/8, 192.0.2.7/32], )"
-          R"(clients.deny [] -> [10.9.0.0/16], clients.rate 0 -> 5, clients.burst 0 -> 6, clients.maxconn 0 -> 7, )"
+          R"(no_server reset -> drop, clients.allow 2 added [10.0.0.0/8, 192.0.2.7/32], )"
+          R"(clients.deny 1 added [10.9.0.0/16], clients.rate 0 -> 5, clients.burst 0 -> 6, clients.maxconn 0 -> 7, )"
           R"(clients.table 65536 -> 99, clients.refuse reset -> drop, clients.ipv4_prefix 32 -> 24, )"
           R"(maxconn 0 -> 8, retries 3 -> 1, redispatch true -> false, )"
           R"(mss auto -> off, allbackups false -> true)",
@@ -110,6 +110,24 @@ TEST(Diff, NamesEveryKeyThatChanged) {
           R"(check.key_file "" -> "/k", check.sni "" -> "i", agent.port 0 -> 9, )"
           R"(agent.address default -> 192.0.2.99, agent.interval 2s -> 1s, agent.send "" -> 0x610a)"));
   EXPECT_FALSE(needs_restart(from, to));
+}
+
+TEST(Diff, CountsNetworksAndNamesThreeOfThem) {
+  const auto with = [](const std::string& networks) {
+    return parsed(one_server("", R"(, "clients": {"deny": [)" + networks + "]}", ""));
+  };
+  const auto change = [&](const std::string& from, const std::string& to) {
+    return texts(diff(with(from), with(to)));
+  };
+  EXPECT_THAT(
+      change(R"("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.9")",
+             R"("10.0.0.8", "10.0.0.9", "10.0.0.7", "10.0.0.6")"),
+      ElementsAre(R"(service "web" changed: clients.deny 3 added [10.0.0.6/32, 10.0.0.7/32, 10.0.0.8/32] )"
+                  R"(and 4 removed [10.0.0.1/32, 10.0.0.2/32, 10.0.0.3/32, ...])"));
+  EXPECT_THAT(change(R"("10.0.0.1", "10.0.0.0/8")", R"("10.0.0.1")"),
+              ElementsAre(R"(service "web" changed: clients.deny 1 removed [10.0.0.0/8])"));
+  EXPECT_THAT(change(R"("10.0.0.1", "10.0.0.0/8")", R"("10.0.0.0/8", "10.0.0.1")"), IsEmpty())
+      << "another order means nothing";
 }
 
 TEST(Diff, NamesPortsInAnotherOrder) {
