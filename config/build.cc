@@ -42,6 +42,7 @@ class Builder {
     for (const Section& service : root.elements("services")) {
       config.services.push_back(build_service(service, defaults));
     }
+    all_clients_.check(reader_);
     for (const Section& instance : root.elements("vrrp")) {
       config.vrrp.push_back(build_vrrp(instance, reader_));
     }
@@ -118,6 +119,7 @@ class Builder {
     SectionReader::read_name_of(section, "protocol", service.protocol);
     SectionReader::read_number(section, "maxconn", service.maxconn);
     service.clients = finish_clients(own.clients, section, service.vip.address, reader_);
+    all_clients_.add(service.clients, section);
     for (const Section& local : section.elements("local_addresses")) {
       reader_.read_address(local.object, local.path, service.local_addresses.emplace_back());
     }
@@ -193,6 +195,7 @@ class Builder {
   }
 
   SectionReader reader_;
+  AllClients all_clients_;
 };
 
 }  // namespace

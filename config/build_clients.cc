@@ -114,4 +114,19 @@ Clients finish_clients(const ClientsDraft& draft, const Section& service, const 
   return clients;
 }
 
+void AllClients::add(Clients& clients, const Section& service) {
+  networks_ += clients.allow.size() + clients.deny.size();
+  if (networks_ <= kMostNetworks) return;
+  if (beyond_.empty()) beyond_ = pointer(service.path, "clients");
+  clients.allow.clear();
+  clients.deny.clear();
+}
+
+void AllClients::check(SectionReader& reader) const {
+  if (beyond_.empty()) return;
+  reader.refuse(beyond_, "allow and deny of all services hold " + std::to_string(networks_) +
+                             " networks together, more than " + std::to_string(kMostNetworks) +
+                             ": shorten the lists, or let fewer services inherit those of defaults");
+}
+
 }  // namespace sluice::config

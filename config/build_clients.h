@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,5 +33,22 @@ void read_clients(const Section& section, ClientsDraft& draft, SectionReader& re
 /// inherited, and refused where the service itself names it.
 [[nodiscard]] Clients finish_clients(const ClientsDraft& draft, const Section& service,
                                      const base::IpAddress& vip, SectionReader& reader);
+
+/// Networks of allow and deny that all services have together at most. dp is told all of them, in one line,
+/// whenever a server's health changes: 12 MB of the 64 MiB that a line may have (base::LineStream).
+inline constexpr std::size_t kMostNetworks = 262'144;
+
+/// What can be said only of the clients of all services together.
+class AllClients {
+ public:
+  /// Once for each service. Beyond kMostNetworks its lists are emptied, lest inherited ones fill the memory.
+  void add(Clients& clients, const Section& service);
+  /// After the last one.
+  void check(SectionReader& reader) const;
+
+ private:
+  std::size_t networks_ = 0;
+  std::string beyond_;  ///< the "clients" by which there are too many networks; empty: there are not
+};
 
 }  // namespace sluice::config

@@ -196,6 +196,11 @@ class Explainer {
     if (schema.isMember("minItems") && value.size() < schema["minItems"].asUInt()) {
       refuse({.path = path, .text = "is empty: at least one is needed"});
     }
+    if (schema.isMember("maxItems") && value.size() > schema["maxItems"].asUInt()) {
+      return refuse({.path = path,
+                     .text = "has " + std::to_string(value.size()) + " elements, more than " +
+                             schema["maxItems"].asString()});
+    }
     if (!schema.isMember("items")) return;
     for (Json::ArrayIndex i = 0; i < value.size(); ++i) explain(schema["items"], value[i], pointer(path, i));
   }

@@ -1,10 +1,16 @@
 // Who may begin connections to a service: "clients".
+#include <cstddef>
+#include <cstdint>
 #include <gmock/gmock.h>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/line_stream.h"
+#include "config/build_clients.h"
+#include "config/wire.h"
 #include "test/unit/config/wrong.h"
 
 namespace sluice::config {
@@ -101,6 +107,64 @@ TEST(ParseClients, ServicesTakeTheNetworksOfTheirFamilyFromDefaults) {
   EXPECT_THAT(config.services[0].clients.deny, ElementsAre(prefix("10.1.0.0/16")));
   EXPECT_THAT(config.services[1].clients.allow, ElementsAre(prefix("2001:db8::/32")));
   EXPECT_THAT(config.services[1].clients.deny, IsEmpty());
+}
+
+/// As many addresses; at most 65,536 of IPv6, which are as long as they can be in writing.
+std::vector<base::Prefix> networks(unsigned count, bool ipv6 = false) {
+  std::vector<base::Prefix> all;
+  for (unsigned i = 0; i < count; ++i) {
+    const char high = static_cast<char>(i >> 8U), low = static_cast<char>(i);
+    const std::string wire = ipv6 ? std::string(12, '\xdd') + '\xdd' + high + '\xdd' + low
+                                  : std::string{10, static_cast<char>(i >> 16U), high, low};
+    all.push_back({base::IpAddress::from_wire(wire), static_cast<std::uint8_t>(ipv6 ? 128 : 32)});
+  }
+  return all;
+}
+std::string quoted(const std::vector<base::Prefix>& all) {
+  std::string list;
+  for (const base::Prefix& one : all) list += (list.empty() ? "\"" : ",\"") + one.to_string() + '"';
+  return list;
+}
+
+TEST(ParseClients, NetworksOfAllServicesAreBounded) {
+  const auto with = [](unsigned services, const std::string& last) {
+    std::string list;
+    for (unsigned i = 0; i < services; ++i) {
+      list += (i == 0 ? "" : ",\n") + std::string(R"({"name":"s)") + std::to_string(i) +
+              R"(","vip":"192.0.2.10","port":)" + std::to_string(i + 1) + (i + 1 == services ? last : "") +
+              R"(,"servers":[]})";
+    }
+    return around("\n\"defaults\":{\"clients\":{\"deny\":[" + quoted(networks(1'024)) + "]}},", list);
+  };
+  constexpr unsigned kServices = kMostNetworks / 1'024;
+  EXPECT_THAT(told(with(kServices, "")), IsEmpty());
+  EXPECT_THAT(
+      told(with(kServices, R"(,"clients":{"allow":["192.0.2.0/24"]})")),
+      ElementsAre(
+          R"(f:258:56: service "s255": clients: allow and deny of all services hold 262145 networks together, )"
+          "more than 262144: shorten the lists, or let fewer services inherit those of defaults"));
+  EXPECT_THAT(
+      told(with(kServices + 2, "")),
+      ElementsAre(
+          R"(f:259:1: service "s256": clients: allow and deny of all services hold 264192 networks together, )"
+          "more than 262144: shorten the lists, or let fewer services inherit those of defaults"));
+}
+
+TEST(ParseClients, NetworksOfOneListAreBounded) {
+  EXPECT_THAT(told(clients(R"("deny":[)" + quoted(networks(65'537)) + "]")),
+              ElementsAre(R"(f:2:74: service "web": clients.deny: has 65537 elements, more than 65536)"));
+}
+
+TEST(ParseClients, MostNetworksFitInOneLineToTheDataPlane) {
+  ForwardingState state;
+  state.services.resize(2);
+  for (ForwardingService& service : state.services) {
+    service.clients.allow = networks(kMostNetworks / 4, true);
+    service.clients.deny = service.clients.allow;
+  }
+  const std::size_t bytes = encode_request(ApplyRequest{std::move(state)}).size();
+  EXPECT_GT(bytes, kMostNetworks * 46) << "of 43 characters, two quotes and a comma each";
+  EXPECT_LT(bytes, base::LineStream::Limits{}.line / 4) << "with room for services and servers";
 }
 
 INSTANTIATE_TEST_SUITE_P(
