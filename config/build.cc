@@ -42,7 +42,7 @@ class Builder {
     for (const Section& service : root.elements("services")) {
       config.services.push_back(build_service(service, defaults));
     }
-    all_clients_.check(reader_);
+    all_clients_.check(section, reader_);
     for (const Section& instance : root.elements("vrrp")) {
       config.vrrp.push_back(build_vrrp(instance, reader_));
     }

@@ -99,7 +99,7 @@ Clients finish_clients(const ClientsDraft& draft, const Section& service, const 
   }
   if (own.has("burst") && clients.rate == 0) {
     reader.refuse(pointer(own.path, "burst"), "needs a rate, by which it fills up again: give \"rate\"",
-                  {pointer(own.path, "rate")});
+                  {pointer(own.path, "rate"), "/defaults/clients/rate"});
   }
   clients.prefix = vip.is_v4() ? draft.ipv4_prefix : draft.ipv6_prefix;
   const std::string_view foreign = vip.is_v4() ? "ipv6_prefix" : "ipv4_prefix";
@@ -115,6 +115,8 @@ Clients finish_clients(const ClientsDraft& draft, const Section& service, const 
 }
 
 void AllClients::add(Clients& clients, const Section& service) {
+  rate_ = rate_ || clients.rate != 0;
+  rate_paths_.push_back(pointer(pointer(service.path, "clients"), "rate"));
   networks_ += clients.allow.size() + clients.deny.size();
   if (networks_ <= kMostNetworks) return;
   if (beyond_.empty()) beyond_ = pointer(service.path, "clients");
@@ -122,7 +124,21 @@ void AllClients::add(Clients& clients, const Section& service) {
   clients.deny.clear();
 }
 
-void AllClients::check(SectionReader& reader) const {
+/// A burst of "defaults" is for the services that have a rate, of which there is to be one.
+void AllClients::check_burst(const Section& defaults, SectionReader& reader) const {
+  const Section clients = defaults.inner("clients");
+  std::uint32_t rate = 0;
+  SectionReader::read_number(clients, "rate", rate);
+  if (!clients.has("burst") || rate_ || rate != 0) return;
+  std::vector<std::string> depends = rate_paths_;
+  depends.push_back(pointer(clients.path, "rate"));
+  reader.refuse(pointer(clients.path, "burst"),
+                "needs a rate, by which it fills up again, and no service has one: give \"rate\"",
+                std::move(depends));
+}
+
+void AllClients::check(const Section& defaults, SectionReader& reader) const {
+  check_burst(defaults, reader);
   if (beyond_.empty()) return;
   reader.refuse(beyond_, "allow and deny of all services hold " + std::to_string(networks_) +
                              " networks together, more than " + std::to_string(kMostNetworks) +

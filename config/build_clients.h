@@ -44,11 +44,15 @@ class AllClients {
   /// Once for each service. Beyond kMostNetworks its lists are emptied, lest inherited ones fill the memory.
   void add(Clients& clients, const Section& service);
   /// After the last one.
-  void check(SectionReader& reader) const;
+  void check(const Section& defaults, SectionReader& reader) const;
 
  private:
+  void check_burst(const Section& defaults, SectionReader& reader) const;
+
   std::size_t networks_ = 0;
   std::string beyond_;  ///< the "clients" by which there are too many networks; empty: there are not
+  bool rate_ = false;   ///< a service has one
+  std::vector<std::string> rate_paths_;
 };
 
 }  // namespace sluice::config

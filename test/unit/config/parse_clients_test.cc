@@ -83,8 +83,13 @@ TEST(ParseClients, PrefixIsThatOfTheVipsFamily) {
 
 TEST(ParseClients, BurstIsTheRateWhereItIsNotGiven) {
   EXPECT_EQ(config_of(clients(R"("rate":50)")).services[0].clients.burst, 50U);
-  EXPECT_EQ(config_of(both(R"("burst":7)", "")).services[0].clients.burst, 0U) << "without a rate";
   EXPECT_EQ(config_of(both(R"("burst":7)", R"("rate":5)")).services[0].clients.burst, 7U);
+  EXPECT_EQ(config_of(both(R"("rate":5,"burst":7)", R"("rate":0)")).services[0].clients.burst, 0U);
+  const Config config = config_of(around(
+      "\n\"defaults\":{\"clients\":{\"burst\":7}},",
+      service("") + R"(,{"name":"b","vip":"192.0.2.10","port":81,"clients":{"rate":5},"servers":[]})"));
+  EXPECT_EQ(config.services[0].clients.burst, 0U) << "without a rate";
+  EXPECT_EQ(config.services[1].clients.burst, 7U) << "which is what it is for";
 }
 
 TEST(ParseClients, InnermostValueOfEachKeyHolds) {
@@ -212,6 +217,15 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"BurstWithoutRate",
             clients(R"("burst":5)"),
             {R"(f:2:75: service "web": clients.burst: needs a rate, by which it fills up again: give "rate")"}},
+        Row{"BurstInDefaultsWithoutRate",
+            both(R"("burst":5)", R"("maxconn":5)"),
+            {R"(f:2:32: defaults.clients: burst: needs a rate, by which it fills up again, and no service has one: give "rate")"}},
+        Row{"BurstInDefaultsWhereTheRateIsWrong",
+            both(R"("burst":5)", R"("rate":-1)"),
+            {R"(f:3:74: service "web": clients.rate: -1 is out of range: from 0 to 1000000)"}},
+        Row{"BurstWhereTheRateOfDefaultsIsWrong",
+            both(R"("rate":-1)", R"("burst":5)"),
+            {R"(f:2:31: defaults.clients: rate: -1 is out of range: from 0 to 1000000)"}},
         Row{"BurstOfNothing",
             clients(R"("rate":5,"burst":0)"),
             {R"(f:2:84: service "web": clients.burst: 0 is out of range: from 1 to 4000000)"}},
