@@ -120,8 +120,8 @@ void AllClients::add(Clients& clients, const Section& service) {
   networks_ += clients.allow.size() + clients.deny.size();
   if (networks_ <= kMostNetworks) return;
   if (beyond_.empty()) beyond_ = pointer(service.path, "clients");
-  clients.allow.clear();
-  clients.deny.clear();
+  clients.allow = std::vector<Prefix>();  // clear() would keep the memory
+  clients.deny = std::vector<Prefix>();
 }
 
 /// A burst of "defaults" is for the services that have a rate, of which there is to be one.
