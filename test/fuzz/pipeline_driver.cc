@@ -17,6 +17,7 @@ namespace {
 config::ForwardingService few_places(config::ForwardingService service) {
   service.source_ports = {20'000, 20'019};
   service.retries = 2;
+  service.clients.table = 16;  // for its life
   for (std::size_t n = 0; n < service.servers.size(); ++n) {
     service.servers[n].maxconn = static_cast<std::uint32_t>(3 + n);
     service.servers[n].maxqueue = 2;
@@ -42,8 +43,9 @@ void vary(config::ForwardingService& service, Choices& choices) {
     server.weight = choices.one_in(6) ? 0 : 1 + choices.below(3);
   }
   if (choices.one_in(3)) {
-    const std::uint32_t rate = choices.below(4);
-    service.clients = {.allow = {}, .deny = {}, .rate = rate, .burst = 2 * rate, .maxconn = choices.below(4)};
+    service.clients.rate = choices.below(4);
+    service.clients.burst = 2 * service.clients.rate;
+    service.clients.maxconn = choices.below(4);
     if (choices.one_in(4)) service.clients.deny = {base::Prefix{service.vip.address, 0}};
   }
 }
