@@ -356,6 +356,7 @@ void fields(auto& v, Like<ExplainedClient> auto& client) {
   v.optional("prefix", client.prefix);
   v.optional("denied", client.denied);
   v.optional("tracked", client.tracked);
+  v.optional("untracked", client.untracked);
   v.optional("connections", client.connections);
   v.optional("maxconn", client.maxconn);
   v.optional("rate", client.rate);

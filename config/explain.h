@@ -128,6 +128,7 @@ struct ExplainedClient {
   bool tracked = false;  ///< it is in the service's table of clients
   std::uint32_t connections = 0, maxconn = 0;  ///< open or waiting, of all workers; 0: no limit
   std::uint32_t rate = 0, burst = 0;           ///< new connections in a second; 0: no limit
+  bool untracked = false;  ///< it is in no table, for want of room: its connections are let in uncounted
 };
 
 /// What a packet that may begin a connection gets: a first SYN, or a datagram.

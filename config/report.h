@@ -40,7 +40,8 @@ struct QueueCounters {
   friend bool operator==(const QueueCounters&, const QueueCounters&) = default;
 };
 
-/// New connections that a service's limits by client (Clients) concerned.
+/// New connections that a service's limits by client (Clients) concerned. Who is refused and tries again
+/// counts again.
 struct ClientCounters {
   std::uint64_t denied = 0;        ///< refused: by the prefixes allow and deny
   std::uint64_t over_rate = 0;     ///< refused: more of one client in a second than `rate`

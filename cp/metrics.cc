@@ -66,8 +66,9 @@ constexpr auto kActivity = std::to_array<MetricRow<Activity>>({
 });
 
 constexpr auto kClients = std::to_array<MetricRow<ClientCounters>>({
-    {"clients_refused_total", "New connections that the service's limits by client refused, by reason.",
-     kCounter, field<&ClientCounters::denied>, "reason", "denied"},
+    {"clients_refused_total",
+     "Attempts at new connections that the service's limits by client refused, by reason.", kCounter,
+     field<&ClientCounters::denied>, "reason", "denied"},
     {"clients_refused_total", "", kCounter, field<&ClientCounters::over_rate>, "reason", "rate"},
     {"clients_refused_total", "", kCounter, field<&ClientCounters::over_maxconn>, "reason", "maxconn"},
     {"clients_untracked_total", "New connections let in uncounted: the table of clients had no place.",

@@ -9,8 +9,8 @@
 
 #include "base/address.h"
 #include "base/headers.h"
-#include "dp/kernel/route_table.h"
 #include "dp/packet.h"
+#include "dp/prefix_table.h"
 
 /// Immutable lookup tables that tell whether a packet's destination, or source, concerns us. Of our own
 /// addresses there are a few: they stay in L1.

@@ -8,10 +8,19 @@ namespace {
 
 using base::Family;
 
-/// Keyed, and the same for all workers.
+/// A client as its table tells it from others. The key of the hash is the same for all workers.
 template <Family F>
-std::uint64_t hash_of(const base::Address<F>& client, const WorkerState& worker) noexcept {
-  return worker.flows<F>().hash(FlowKey<F>{client, {}, {}, {}, {}});
+ClientId id_of(const base::Address<F>& client, const ClientTable& table, const WorkerState& worker) noexcept {
+  using Bits = AddressBits<F>;
+  const Bits bits = Bits::of(client) & Bits::mask(table.prefix());
+  ClientId id{.hash = worker.flows<F>().hash(FlowKey<F>{bits.address(), {}, {}, {}, {}})};
+  if constexpr (F == Family::v4) {
+    id.low = bits.word;
+  } else {
+    id.high = bits.high;
+    id.low = bits.low;
+  }
+  return id;
 }
 
 /// The table of a service's clients; null: it has none.
@@ -51,7 +60,7 @@ std::optional<ClientPlace> admit_client(Packet& packet, const base::Address<F>& 
       ClientTable* table = table_of(syn, tables);
       syn.client_table = 0;
       if (table == nullptr) return ClientPlace();
-      return ClientPlace(*table, ClientId::of(client), hash_of<F>(client, worker));
+      return ClientPlace(*table, id_of<F>(client, *table, worker));
     }
     leave_client(syn, tables, worker);
     syn.client_judged = true;
@@ -64,14 +73,13 @@ std::optional<ClientPlace> admit_client(Packet& packet, const base::Address<F>& 
     return std::nullopt;
   }
   if (!rules.counts) return ClientPlace();
-  const ClientId id = ClientId::of(client);
-  const std::uint64_t hash = hash_of<F>(client, worker);
-  const ClientEntry entry = rules.table->enter(id, hash, rules.limits, now);
+  const ClientId id = id_of<F>(client, *rules.table, worker);
+  const ClientEntry entry = rules.table->enter(id, rules.limits, now);
   if (const DropReason reason = refusal_of(entry); reason != DropReason::none) {
     refuse_client(packet, reason, service, worker, now);
     return std::nullopt;
   }
-  if (entry == ClientEntry::counted) return ClientPlace(*rules.table, id, hash);
+  if (entry == ClientEntry::counted) return ClientPlace(rules, id, now);
   worker.clients[service_slot].untracked.add(1);
   return ClientPlace();
 }
@@ -82,17 +90,15 @@ void leave_client(const Flow<F>& flow, FlowDetail& detail, const ServiceTables& 
   if (!detail.client_counted) return;
   detail.client_counted = false;
   // A service keeps its slot, and that its table, as long as it has flows.
-  table_of(flow.service, tables)->leave(ClientId::of(flow.client), hash_of<F>(flow.client, worker));
+  ClientTable& table = *table_of(flow.service, tables);
+  table.leave(id_of<F>(flow.client, table, worker));
 }
 
 void leave_client(StoredSyn& syn, const ServiceTables& tables, WorkerState& worker) noexcept {
   ClientTable* table = table_of(syn, tables);
   syn.client_table = 0;
   if (table == nullptr) return;
-  with_family(syn.family, [&]<Family F>() {
-    const base::Address<F> client = syn.key<F>().src;
-    table->leave(ClientId::of(client), hash_of<F>(client, worker));
-  });
+  with_family(syn.family, [&]<Family F>() { table->leave(id_of<F>(syn.key<F>().src, *table, worker)); });
 }
 
 template <Family F>
@@ -107,9 +113,8 @@ void recount_client(const Flow<F>& flow, FlowDetail& detail, const ServiceTables
                     base::Tick now) noexcept {
   const ClientRules* rules = tables.services[flow.service].clients;
   if (rules == nullptr || !rules->counts) return;
-  const ClientEntry entry =
-      rules->table->enter(ClientId::of(flow.client), hash_of<F>(flow.client, worker), {}, now);
-  detail.client_counted = entry == ClientEntry::counted;
+  detail.client_counted =
+      rules->table->reenter(id_of<F>(flow.client, *rules->table, worker), rules->limits, now);
   if (!detail.client_counted) worker.clients[flow.service].untracked.add(1);
 }
 
@@ -117,7 +122,7 @@ template <Family F>
 ClientTable::Sight foresee_client(const base::Address<F>& client, const ClientRules& rules,
                                   const WorkerState& worker, base::Tick now) noexcept {
   if (!rules.counts) return {};
-  return rules.table->foresee(ClientId::of(client), hash_of<F>(client, worker), rules.limits, now);
+  return rules.table->foresee(id_of<F>(client, *rules.table, worker), rules.limits, now);
 }
 
 template std::optional<ClientPlace> admit_client<Family::v4>(Packet&, const base::Ipv4&, const ServiceTables&,

@@ -22,17 +22,29 @@
 /// half-open and open classes. Packets of known flows and repeated SYNs do not come here.
 namespace sluice::dp {
 
-/// A place among a client's connections, or none; given back at the end of its life unless it was passed on.
+/// A place among a client's connections, or none. Given back at the end of its life unless it was passed on;
+/// so is the token that it has cost, if it was taken in this life: its connection has come to nothing.
 class ClientPlace {
  public:
   ClientPlace() noexcept = default;
-  ClientPlace(ClientTable& table, const ClientId& client, std::uint64_t hash) noexcept
-      : table_(&table), client_(client), hash_(hash) {}
+  /// One that a stored SYN had.
+  ClientPlace(ClientTable& table, const ClientId& client) noexcept : table_(&table), client_(client) {}
+  /// One that enter() has given.
+  ClientPlace(const ClientRules& rules, const ClientId& client, base::Tick now) noexcept
+      : table_(rules.table.get()), client_(client), paid_(&rules.limits), now_(now) {}
   ClientPlace(ClientPlace&& other) noexcept
-      : table_(std::exchange(other.table_, nullptr)), client_(other.client_), hash_(other.hash_) {}
+      : table_(std::exchange(other.table_, nullptr)),
+        client_(other.client_),
+        paid_(other.paid_),
+        now_(other.now_) {}
   ClientPlace& operator=(ClientPlace&&) = delete;
   ~ClientPlace() {
-    if (table_ != nullptr) table_->leave(client_, hash_);
+    if (table_ == nullptr) return;
+    if (paid_ != nullptr) {
+      table_->withdraw(client_, *paid_, now_);
+    } else {
+      table_->leave(client_);
+    }
   }
 
   void pass_to(FlowDetail& flow) noexcept { flow.client_counted = release() != nullptr; }
@@ -46,7 +58,8 @@ class ClientPlace {
 
   ClientTable* table_ = nullptr;
   ClientId client_;
-  std::uint64_t hash_ = 0;
+  const ClientLimits* paid_ = nullptr;  ///< by which a token was taken
+  base::Tick now_;
 };
 
 /// Whether the prefixes of a service keep a client out.

@@ -52,17 +52,23 @@ struct ClientTable::Look {
   std::uint64_t connections = 0;  ///< of all its slots
   Slot* idle = nullptr;           ///< may be used anew; in the group that has more of them
   std::uint64_t idle_state = 0;
+  bool claimed = false;  ///< a slot is being written: whose it is cannot be told
 };
 
-base::Result<std::unique_ptr<ClientTable>> ClientTable::create(std::uint32_t clients, std::uint16_t id) {
-  const std::size_t slots = std::bit_ceil(std::clamp<std::size_t>(clients, 2 * kGroup, kMaxClients));
-  auto arena = Arena::map(slots * sizeof(Slot), "table of clients");
-  if (!arena) return std::move(arena).error();
-  return std::unique_ptr<ClientTable>(new ClientTable(std::move(*arena), slots, id));
+std::size_t ClientTable::capacity_for(std::uint32_t clients) noexcept {
+  return std::bit_ceil(std::clamp<std::size_t>(clients, 2 * kGroup, kMaxClients));
 }
 
-ClientTable::ClientTable(Arena arena, std::size_t slots, std::uint16_t id) noexcept
-    : arena_(std::move(arena)), slots_(arena_.view<Slot>(0, slots)), id_(id) {}
+base::Result<std::unique_ptr<ClientTable>> ClientTable::create(std::uint32_t clients, std::uint8_t prefix,
+                                                               std::uint16_t id) {
+  const std::size_t slots = capacity_for(clients);
+  auto arena = Arena::map(slots * sizeof(Slot), "table of clients");
+  if (!arena) return std::move(arena).error();
+  return std::unique_ptr<ClientTable>(new ClientTable(std::move(*arena), slots, prefix, id));
+}
+
+ClientTable::ClientTable(Arena arena, std::size_t slots, std::uint8_t prefix, std::uint16_t id) noexcept
+    : arena_(std::move(arena)), slots_(arena_.view<Slot>(0, slots)), prefix_(prefix), id_(id) {}
 
 std::array<std::span<ClientTable::Slot>, 2> ClientTable::groups(std::uint64_t hash) const noexcept {
   const std::size_t last = slots_.size() / kGroup - 1;
@@ -93,6 +99,15 @@ bool ClientTable::take_token(Slot& slot, const ClientLimits& limits, base::Tick 
   return true;
 }
 
+void ClientTable::give_token_back(Slot& slot, const ClientLimits& limits, base::Tick now) noexcept {
+  std::uint64_t word = slot.tokens.load(std::memory_order_relaxed);
+  Tokens tokens;
+  do {
+    tokens = Tokens::unpack(word).at(now, limits);
+    tokens.level = std::min(tokens.level, Tokens::capacity(limits) - Tokens::kOne) + Tokens::kOne;
+  } while (!slot.tokens.compare_exchange_weak(word, tokens.pack(), std::memory_order_relaxed));
+}
+
 /// Makes an idle slot the client's, with one connection. False: it is not as it was.
 bool ClientTable::claim(Slot& slot, std::uint64_t state, const ClientId& client, base::Tick now) noexcept {
   // From here on nobody else touches the slot: what it holds is no client.
@@ -108,18 +123,21 @@ bool ClientTable::claim(Slot& slot, std::uint64_t state, const ClientId& client,
   return true;
 }
 
-ClientTable::Look ClientTable::look(const ClientId& client, std::uint64_t hash, const ClientLimits& limits,
+ClientTable::Look ClientTable::look(const ClientId& client, const ClientLimits& limits,
                                     base::Tick now) const noexcept {
   Look seen;
   std::size_t most_idle = 0;
-  for (const std::span<Slot> group : groups(hash)) {
+  for (const std::span<Slot> group : groups(client.hash)) {
     Slot* first = nullptr;
     std::uint64_t first_state = 0;
     std::size_t idle = 0;
     for (Slot& slot : group) {
       const std::uint64_t state = slot.state.load(std::memory_order_acquire);
       const std::uint32_t connections = connections_in(state);
-      if (connections == kClaimed) continue;
+      if (connections == kClaimed) {
+        seen.claimed = true;
+        continue;
+      }
       if (state != 0 && slot.high.load(std::memory_order_acquire) == client.high &&
           slot.low.load(std::memory_order_acquire) == client.low) {
         seen.connections += connections;
@@ -140,36 +158,51 @@ ClientTable::Look ClientTable::look(const ClientId& client, std::uint64_t hash, 
   return seen;
 }
 
-ClientEntry ClientTable::enter(const ClientId& client, std::uint64_t hash, const ClientLimits& limits,
-                               base::Tick now) noexcept {
-  Look seen;
-  // Whenever a compare-exchange fails, another worker has got further.
-  do {
-    seen = look(client, hash, limits, now);
+std::pair<ClientEntry, ClientTable::Slot*> ClientTable::take_place(const ClientId& client,
+                                                                   const ClientLimits& limits, bool judges,
+                                                                   base::Tick now) noexcept {
+  // Many times what the four stores of claim() take.
+  constexpr unsigned kPatience = 1'000;
+  for (unsigned looks = 0;;) {
+    const Look seen = look(client, limits, now);
+    if (seen.known == nullptr && seen.claimed && ++looks < kPatience) continue;
+    // Whenever a compare-exchange fails, another worker has got further.
     if (seen.known == nullptr) {
-      if (seen.idle == nullptr) return ClientEntry::untracked;
-      if (claim(*seen.idle, seen.idle_state, client, now)) seen.known = seen.idle;
+      if (seen.idle == nullptr) return {ClientEntry::untracked, nullptr};
+      if (claim(*seen.idle, seen.idle_state, client, now)) return {ClientEntry::counted, seen.idle};
       continue;
     }
-    if (limits.maxconn != 0 && seen.connections >= limits.maxconn) return ClientEntry::over_maxconn;
-    if (limits.rate != 0 && !has_token(*seen.known, limits, now)) return ClientEntry::over_rate;
-    std::uint64_t state = seen.known_state;
-    if (!seen.known->state.compare_exchange_strong(state, state + kVersion + 1, std::memory_order_acq_rel,
-                                                   std::memory_order_relaxed)) {
-      seen.known = nullptr;
+    if (judges) {
+      if (limits.maxconn != 0 && seen.connections >= limits.maxconn)
+        return {ClientEntry::over_maxconn, nullptr};
+      if (limits.rate != 0 && !has_token(*seen.known, limits, now)) return {ClientEntry::over_rate, nullptr};
     }
-  } while (seen.known == nullptr);
+    std::uint64_t state = seen.known_state;
+    if (seen.known->state.compare_exchange_strong(state, state + kVersion + 1, std::memory_order_acq_rel,
+                                                  std::memory_order_relaxed)) {
+      return {ClientEntry::counted, seen.known};
+    }
+  }
+}
+
+ClientEntry ClientTable::enter(const ClientId& client, const ClientLimits& limits, base::Tick now) noexcept {
+  const auto [entry, slot] = take_place(client, limits, true, now);
+  if (entry != ClientEntry::counted || limits.rate == 0) return entry;
   // With a place in it the slot stays the client's.
-  if (limits.rate == 0 || take_token(*seen.known, limits, now)) return ClientEntry::counted;
-  seen.known->state.fetch_add(kVersion - 1, std::memory_order_acq_rel);
+  if (take_token(*slot, limits, now)) return ClientEntry::counted;
+  slot->state.fetch_add(kVersion - 1, std::memory_order_acq_rel);
   return ClientEntry::over_rate;
 }
 
-void ClientTable::leave(const ClientId& client, std::uint64_t hash) noexcept {
+bool ClientTable::reenter(const ClientId& client, const ClientLimits& limits, base::Tick now) noexcept {
+  return take_place(client, limits, false, now).first == ClientEntry::counted;
+}
+
+void ClientTable::leave(const ClientId& client) noexcept {
   // Of a client with two slots another connection may come and go between the looks at them.
   constexpr unsigned kLooks = 64;
   for (unsigned looks = 0; looks < kLooks; ++looks) {
-    for (const std::span<Slot> group : groups(hash)) {
+    for (const std::span<Slot> group : groups(client.hash)) {
       for (Slot& slot : group) {
         std::uint64_t state = slot.state.load(std::memory_order_acquire);
         while (connections_in(state) != 0 && connections_in(state) != kClaimed &&
@@ -186,9 +219,16 @@ void ClientTable::leave(const ClientId& client, std::uint64_t hash) noexcept {
   assert(false && "the connection was counted");
 }
 
-ClientTable::Sight ClientTable::foresee(const ClientId& client, std::uint64_t hash,
-                                        const ClientLimits& limits, base::Tick now) const noexcept {
-  const Look seen = look(client, hash, limits, now);
+void ClientTable::withdraw(const ClientId& client, const ClientLimits& limits, base::Tick now) noexcept {
+  if (limits.rate != 0) {
+    if (Slot* slot = look(client, limits, now).known; slot != nullptr) give_token_back(*slot, limits, now);
+  }
+  leave(client);
+}
+
+ClientTable::Sight ClientTable::foresee(const ClientId& client, const ClientLimits& limits,
+                                        base::Tick now) const noexcept {
+  const Look seen = look(client, limits, now);
   Sight sight{.known = seen.known != nullptr, .connections = static_cast<std::uint32_t>(seen.connections)};
   if (!sight.known) {
     sight.entry = seen.idle != nullptr ? ClientEntry::counted : ClientEntry::untracked;

@@ -12,6 +12,11 @@ std::vector<std::string> ClientNotices::due(const std::map<std::string, ServerLe
     Told& told = told_[name];
     const config::ClientCounters& now = tally.clients;
     const config::ClientCounters& then = told.counters;
+    // Between two calls a service may go, and another of its name come, whose counters begin anew.
+    if (now.denied < then.denied || now.over_rate < then.over_rate || now.over_maxconn < then.over_maxconn ||
+        now.untracked < then.untracked) {
+      told = {};
+    }
     if (now == then || now_ms < told.next_ms) continue;
     std::string sentence;
     if (now.refused() != then.refused()) {

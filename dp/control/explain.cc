@@ -132,7 +132,9 @@ StartFound start_found(const FlowKey<F>& key, std::uint64_t hash, std::uint16_t 
   const Service& service = tables.services[service_slot];
   start.by_cookie = key.proto == IpProto::tcp && service.choices != nullptr &&
                     !service.choices->order.empty() && worker.cookies.active(service.syn_cookies);
-  if (service.clients != nullptr && !admits<F>(start, key.src, *service.clients, worker, now)) return start;
+  if (service.clients != nullptr && !service.clients->empty() &&
+      !admits<F>(start, key.src, *service.clients, worker, now))
+    return start;
   start.chooses = true;
   start.trace.passed = found.passed;
   note_load(start, service_slot, tables, *worker.load, found);

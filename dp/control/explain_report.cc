@@ -208,7 +208,8 @@ void tell_client(config::ExplainedStart& told, const StartFound& start, const Fi
                  .connections = start.client->sight.connections,
                  .maxconn = rules.maxconn,
                  .rate = rules.rate,
-                 .burst = rules.burst};
+                 .burst = rules.burst,
+                 .untracked = start.client->sight.entry == ClientEntry::untracked};
   if (start.reason == DropReason::client_denied) told.obstacle = Obstacle::client_denied;
   if (start.reason == DropReason::client_rate) told.obstacle = Obstacle::client_rate;
   if (start.reason == DropReason::client_maxconn) told.obstacle = Obstacle::client_maxconn;

@@ -271,15 +271,11 @@ class ServiceCompiler::Build {
       return nullptr;
     }
     if (source.rules == nullptr || source.clients != wanted) {
-      auto rules = std::make_shared<ClientRules>(make_client_rules(wanted));
-      if (source.rules != nullptr) rules->table = source.rules->table;
-      if (rules->counts && rules->table == nullptr) {
-        if (++registry_.last_table == 0) ++registry_.last_table;
-        auto table = ClientTable::create(wanted.table, registry_.last_table);
-        if (!table) return invalid(service, table.error().message);
-        rules->table = std::move(*table);
-      }
-      source = {wanted, std::move(rules)};
+      if (++registry_.last_table == 0) ++registry_.last_table;
+      auto rules =
+          make_client_rules(wanted, service.vip.address.family(), source.rules.get(), registry_.last_table);
+      if (!rules) return invalid(service, rules.error().message);
+      source = {wanted, std::move(*rules)};
     }
     tables_->client_rules.push_back(source.rules);
     return source.rules.get();

@@ -1,4 +1,5 @@
 // How many connections a client may have at one time: each takes a place, and gives it back once.
+#include <gmock/gmock.h>
 #include <string>
 #include <vector>
 
@@ -188,6 +189,80 @@ TYPED_TEST(ClientPlaces, WhatFindsNoServerTakesNoPlace) {
   EXPECT_EQ(b.client_places(0), 0U);
 }
 
+TYPED_TEST(ClientPlaces, WhatFindsNoServerTakesNoToken) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const auto no_server : {config::NoServer::reset, config::NoServer::drop}) {
+    Balancer b;
+    auto service = limited<F>({.allow = {}, .deny = {}, .rate = 1, .burst = 2});
+    service.no_server = no_server;
+    auto without = service;
+    for (auto& s : without.servers) s.weight = 0;
+    b.configure({without});
+    for (int n = 0; n < 9; ++n) EXPECT_EQ(b.send(syn_of<F>(0)).reason, DropReason::no_server);
+    b.configure({service});
+    EXPECT_TRUE(b.send(syn_of<F>(0, 1)).forwarded());
+    EXPECT_TRUE(b.send(syn_of<F>(0, 2)).forwarded());
+    EXPECT_EQ(b.send(syn_of<F>(0, 3)).reason, DropReason::client_rate);
+  }
+}
+
+TYPED_TEST(ClientPlaces, WhatFindsNoRoomTakesNoTokenAndNoPlace) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = limited<F>({.allow = {}, .deny = {}, .rate = 1, .burst = 3});
+  service.source_ports = {20'000, 20'000};
+  service.servers.resize(1);
+  b.configure({service});
+  Connection<F> other(b, 9, kClientPort);
+  other.open();
+  for (int n = 0; n < 9; ++n) EXPECT_EQ(b.send(syn_of<F>(0)).reason, DropReason::no_source_port);
+  EXPECT_EQ(b.client_places(0), 1U);
+  service.source_ports = {20'000, 20'100};
+  b.configure({service});
+  for (std::uint16_t port = 1; port <= 3; ++port) EXPECT_TRUE(b.send(syn_of<F>(0, port)).forwarded());
+  EXPECT_EQ(b.send(syn_of<F>(0, 4)).reason, DropReason::client_rate);
+}
+
+TYPED_TEST(ClientPlaces, AddressesOfOnePrefixAreOneClient) {
+  constexpr Family F = TypeParam::kFamily;
+  constexpr std::uint8_t kBits = F == Family::v4 ? 32 : 128;
+  Balancer b;
+  // Numbers of addresses are one more than those of clients: 0..254 share all but eight bits.
+  b.configure({limited<F>({.allow = {}, .deny = {}, .maxconn = 2, .prefix = kBits - 8})});
+  Connection<F> first(b, 3, 1), second(b, 254, 2);
+  first.open();
+  second.open();
+  EXPECT_EQ(b.send(syn_of<F>(99)).reason, DropReason::client_maxconn);
+  EXPECT_TRUE(b.send(syn_of<F>(255)).forwarded()) << "of the next network";
+  second.close();
+  EXPECT_TRUE(b.send(syn_of<F>(99)).forwarded());
+  EXPECT_EQ(b.client_places(0), 3U);
+}
+
+TYPED_TEST(ClientPlaces, ConnectionThatAServerBeginsOnAClosedOneCounts) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({limited<F>({.allow = {}, .deny = {}, .maxconn = 1})});
+  Connection<F> c(b, 0, kClientPort);
+  c.open();
+  EXPECT_TRUE(c.server(FIN | ACK).forwarded());
+  EXPECT_TRUE(c.client(FIN | ACK).forwarded());
+  const std::uint32_t last_ack = c.next_;
+  // The client's next SYN overtakes the server's last ACK.
+  c.next_ += 5'000;
+  EXPECT_TRUE(c.client(SYN).forwarded());
+  EXPECT_TRUE(c.send_server(c.server_packet(ACK).ack(last_ack)).forwarded());
+  EXPECT_EQ(c.state(), FlowState::time_wait);
+  EXPECT_EQ(b.client_places(0), 0U);
+  c.answer_syn(100);
+  EXPECT_EQ(c.state(), FlowState::syn_received);
+  EXPECT_EQ(b.client_places(0), 1U);
+  EXPECT_EQ(b.send(syn_of<F>(0, 7)).reason, DropReason::client_maxconn);
+  EXPECT_TRUE(c.client(ACK).forwarded());
+  c.close();
+  EXPECT_EQ(b.client_places(0), 0U);
+}
+
 TYPED_TEST(ClientPlaces, DatagramFlowsCountUntilTheyExpire) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;
@@ -225,6 +300,32 @@ TYPED_TEST(ClientPlaces, CountsGoOnWhenLimitsChange) {
   EXPECT_EQ(knock<F>(b, 0, 8).reason, DropReason::client_maxconn);
   b.advance(6'000);
   EXPECT_EQ(b.client_places(0), 0U);
+}
+
+TYPED_TEST(ClientPlaces, TableKeepsItsSizeAndPrefixAsLongAsItsService) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = limited<F>({.allow = {}, .deny = {}, .maxconn = 5, .table = 64});
+  b.configure({service});
+  const auto refusal = [&](const config::Clients& clients) {
+    auto other = service;
+    other.clients = clients;
+    const auto compiled = b.compiler().compile({.services = {other}}, {});
+    return compiled ? std::string() : compiled.error().message;
+  };
+  EXPECT_EQ(
+      refusal({.allow = {}, .deny = {}, .maxconn = 5, .table = 65}),
+      "service \"web\": its table has room for 64 clients until sluice-dp starts anew, since connections "
+      "are counted in it: restart sluice, or leave clients.table at 64");
+  EXPECT_THAT(refusal({.allow = {}, .deny = {}, .maxconn = 5, .table = 64, .prefix = 24}),
+              testing::HasSubstr("until sluice-dp starts anew"));
+  EXPECT_EQ(refusal({.allow = {}, .deny = {}, .maxconn = 5, .table = 60}), "") << "the same when rounded";
+  EXPECT_EQ(refusal({.allow = {}, .deny = {}, .table = 128}), "") << "not in use";
+  EXPECT_THAT(refusal({.allow = {}, .deny = {}, .maxconn = 5, .table = 128}),
+              testing::HasSubstr("64 clients"))
+      << "nor is it another after a while without limits";
+  service.mode = config::Mode::dnat;
+  EXPECT_EQ(refusal({.allow = {}, .deny = {}, .maxconn = 5, .table = 128}), "") << "another service to dp";
 }
 
 TYPED_TEST(ClientPlaces, FlowsOfARemovedServiceGiveTheirPlacesBackWhenItComesAgain) {

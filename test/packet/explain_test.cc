@@ -671,6 +671,22 @@ TYPED_TEST(Explain, WhatIsTheKernels) {
   }
 }
 
+TYPED_TEST(Explain, ClientsWithoutRoomAndServicesWithoutLimits) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  auto service = web<F>(1);
+  service.clients = {.allow = {}, .deny = {}, .maxconn = 1, .table = 16};
+  b.configure({service});
+  for (unsigned n = 0; n < 16; ++n) EXPECT_TRUE(b.send(first_packet<F>(client_tuple<F>(n))).forwarded());
+  const auto told = come_true<F>(b, client_tuple<F>(16));
+  ASSERT_TRUE(told.start->client);
+  EXPECT_TRUE(told.start->client->untracked);
+  EXPECT_FALSE(told.start->client->tracked);
+  service.clients = {};
+  b.configure({service});
+  EXPECT_FALSE(come_true<F>(b, client_tuple<F>(17)).start->client) << "there are none any more";
+}
+
 TYPED_TEST(Explain, AServerThatIsGoneIsNamed) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;

@@ -48,10 +48,12 @@ config::ForwardingService web(unsigned servers = 3) {
   s.local_addresses = {Net<F>::vip()};
   s.source_ports = kSourcePorts;
   s.retries = 0;  // rows about retries ask for them
-  // Never reached; at the end of each row no place of a client may be lost, whatever became of its
-  // connection.
-  s.clients.maxconn = 1'000'000;
-  s.clients.table = 4'096;
+  // Rows of IPv6 have a limit by client, which is never reached: at the end of each no place of a client may
+  // be lost, whatever became of its connection. Those of IPv4 have none, as most services.
+  if constexpr (F == Family::v6) {
+    s.clients.maxconn = 1'000'000;
+    s.clients.table = 4'096;
+  }
   for (unsigned n = 0; n < servers; ++n) s.servers.push_back(server<F>(n));
   return s;
 }

@@ -129,6 +129,7 @@ std::string client_text(const config::ExplainedClient& client) {
   std::string text = client.denied ? "kept out" : "let in";
   text += client.prefix.empty() ? ", under no prefix" : fmt::format(" by {}", client.prefix);
   if (client.denied || (client.rate == 0 && client.maxconn == 0)) return text;
+  if (client.untracked) return text + "; uncounted: there is no room for it in the table of clients";
   if (!client.tracked) return text + "; not known yet";
   text += "; " + connections_text(client.connections, client.maxconn);
   if (client.rate != 0)

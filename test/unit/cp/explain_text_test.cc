@@ -170,6 +170,10 @@ INSTANTIATE_TEST_SUITE_P(
                  "client          let in by 10.0.0.0/8\n"},
         StartRow{"ClientUnknown", of_client("", {}, {"", false, false, 0, 20, 50, 100}),
                  "client          let in, under no prefix; not known yet\n"},
+        StartRow{
+            "ClientWithoutRoom", of_client("", {}, {"", false, false, 0, 20, 50, 100, true}),
+            "client          let in, under no prefix; uncounted: there is no room for it in the table of "
+            "clients\n"},
         StartRow{"ClientRate",
                  of_client("client_rate", config::Obstacle::client_rate, {"", false, true, 7, 20, 50, 100}),
                  "client          let in, under no prefix; 7 of 20 connections, 50 new ones in a second, 100 "

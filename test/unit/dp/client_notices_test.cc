@@ -45,5 +45,13 @@ TEST(ClientNotices, ForgetServicesThatAreGone) {
   EXPECT_THAT(notices.due(counted({.denied = 1}), 2), testing::SizeIs(1)) << "its counters begin anew";
 }
 
+TEST(ClientNotices, CountersThatBeganAnewBetweenTwoLooksAreAnothers) {
+  ClientNotices notices;
+  (void)notices.due(counted({.denied = 3, .untracked = 9}), 0);
+  EXPECT_THAT(notices.due(counted({.denied = 1}), 1),
+              ElementsAre("service \"web\": refused 1 connections by its limits by client: 1 denied, 0 over "
+                          "rate, 0 over maxconn"));
+}
+
 }  // namespace
 }  // namespace sluice::dp

@@ -1,4 +1,4 @@
-#include "dp/kernel/route_table.h"
+#include "dp/prefix_table.h"
 
 #include <cstdint>
 #include <random>
@@ -22,7 +22,7 @@ Ipv6 v6(const std::string& text) {
 }
 
 template <Family F>
-using Numbers = RouteTable<F, int>;
+using Numbers = PrefixTable<F, int>;
 template <Family F>
 using Entries = std::vector<typename Numbers<F>::Entry>;
 
@@ -76,20 +76,20 @@ void agree_on_random_tables() {
   }
 }
 
-TEST(RouteTable, AgreesWithTheNaiveSearchOnRandomTablesV4) {
+TEST(PrefixTable, AgreesWithTheNaiveSearchOnRandomTablesV4) {
   agree_on_random_tables<Family::v4>();
 }
-TEST(RouteTable, AgreesWithTheNaiveSearchOnRandomTablesV6) {
+TEST(PrefixTable, AgreesWithTheNaiveSearchOnRandomTablesV6) {
   agree_on_random_tables<Family::v6>();
 }
 
-TEST(RouteTable, WithoutRoutesFindsNothing) {
+TEST(PrefixTable, WithoutRoutesFindsNothing) {
   const Numbers<Family::v4> table;
   EXPECT_TRUE(table.empty());
   EXPECT_EQ(table.lookup(v4("10.0.0.1")), nullptr);
 }
 
-TEST(RouteTable, ADefaultRouteAloneNeedsNoProbe) {
+TEST(PrefixTable, ADefaultRouteAloneNeedsNoProbe) {
   const Entries<Family::v6> entries{{Ipv6{}, 0, 7}};
   const Numbers<Family::v6> table(entries);
   EXPECT_EQ(table.levels(), 0U);
@@ -97,7 +97,7 @@ TEST(RouteTable, ADefaultRouteAloneNeedsNoProbe) {
   EXPECT_EQ(*table.lookup(v6("2001:db8::1")), 7);
 }
 
-TEST(RouteTable, PrefersTheLongestPrefixDownToTheHostRoute) {
+TEST(PrefixTable, PrefersTheLongestPrefixDownToTheHostRoute) {
   const Entries<Family::v4> entries{
       {v4("0.0.0.0"), 0, 1}, {v4("10.0.0.0"), 8, 2}, {v4("10.1.0.0"), 16, 3}, {v4("10.1.1.1"), 32, 4}};
   const Numbers<Family::v4> table(entries);
@@ -107,14 +107,14 @@ TEST(RouteTable, PrefersTheLongestPrefixDownToTheHostRoute) {
   EXPECT_EQ(*table.lookup(v4("10.1.1.1")), 4);
 }
 
-TEST(RouteTable, IgnoresHostBitsAndKeepsTheFirstOfTwins) {
+TEST(PrefixTable, IgnoresHostBitsAndKeepsTheFirstOfTwins) {
   const Entries<Family::v4> entries{{v4("10.9.9.9"), 8, 1}, {v4("10.0.0.0"), 8, 2}};
   const Numbers<Family::v4> table(entries);
   EXPECT_EQ(*table.lookup(v4("10.0.0.1")), 1);
   EXPECT_EQ(table.lookup(v4("11.0.0.1")), nullptr);
 }
 
-TEST(RouteTable, HoldsAFullTable) {
+TEST(PrefixTable, HoldsAFullTable) {
   std::mt19937_64 random(7);
   Entries<Family::v4> entries;
   for (std::uint32_t i = 0; i < 900'000; ++i) {
