@@ -1,6 +1,7 @@
 #include "dp/control/explain_jobs.h"
 
 #include <iterator>
+#include <string>
 #include <utility>
 
 namespace sluice::dp {
@@ -10,6 +11,11 @@ base::Result<void> ExplainJobs::explain(const config::FiveTuple& tuple, Done don
     return base::Error{base::ErrorCode::invalid, "explain: " + tuple.source.to_string() + " and " +
                                                      tuple.destination.to_string() +
                                                      " are not of one address family"};
+  }
+  if (jobs_.size() == kMost) {
+    return base::Error{
+        base::ErrorCode::exhausted,
+        "explain: " + std::to_string(kMost) + " questions wait for their answers already; ask again"};
   }
   jobs_.push_back({tuple, std::move(done), nullptr, 0});
   return {};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -23,7 +24,10 @@ class ExplainJobs {
 
   explicit ExplainJobs(Ask ask) : ask_(std::move(ask)) {}
 
-  /// `done` gets the answer, from step(). Errors: invalid, ends of different families.
+  /// Questions at one time: each holds what a worker finds out, some 144 KB.
+  static constexpr std::size_t kMost = 64;
+
+  /// `done` gets the answer, from step(). Errors: invalid, ends of different families; exhausted, kMost wait.
   base::Result<void> explain(const config::FiveTuple& tuple, Done done);
 
   /// Takes what workers have found out, and asks more. An answer by other tables than those that `context`

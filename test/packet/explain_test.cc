@@ -710,6 +710,15 @@ TEST(ExplainJobs, EndsOfDifferentFamiliesAreRefused) {
   EXPECT_TRUE(jobs.idle());
 }
 
+TEST(ExplainJobs, SoManyAtOneTimeAndNoMore) {
+  dp::ExplainJobs jobs([](std::size_t, dp::ExplainQuery*) { return false; });
+  for (std::size_t n = 0; n < dp::ExplainJobs::kMost; ++n)
+    ASSERT_TRUE(jobs.explain(client_tuple<Family::v4>(0), [](const Explanation&) {}));
+  const auto asked = jobs.explain(client_tuple<Family::v4>(0), [](const Explanation&) {});
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().code, base::ErrorCode::exhausted);
+}
+
 TEST(ExplainJobs, AnAnswerByOtherTablesIsAskedForAgain) {
   Balancer b;
   b.configure({web<Family::v4>(1)});
