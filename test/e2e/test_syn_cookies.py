@@ -57,4 +57,6 @@ def test_refusal_reaches_the_client(make_site):
     site = make_site(servers=1)
     site.balance(site.service(retries=0, **ALWAYS))
     done = site.lab.run("client", "curl", "-sS", "--max-time", 10, f"http://{site.lab.vip4}/", check=False)
-    assert done.returncode == 56 and "reset by peer" in done.stderr, done
+    # A reset that it does not believe would make it wait (28). One that comes before it has looked whether it is connected
+    # is a connection that failed to it.
+    assert (done.returncode == 56 and "reset by peer" in done.stderr) or done.returncode == 7, done
