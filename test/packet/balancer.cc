@@ -10,6 +10,7 @@
 
 #include "dp/admission.h"
 #include "dp/flow/flow_life.h"
+#include "test/packet/translation.h"
 #include "test/packet_match.h"
 
 namespace sluice::test {
@@ -166,6 +167,7 @@ void Balancer::settle() {
 }
 
 void Balancer::publish() {
+  own_outdated_ |= outboxes_held_;
   dp::AdjacencyTable::Routing<Family::v4> v4;
   v4.routes = std::make_shared<dp::RouteTable<Family::v4>>(routes_v4_);
   v4.neighbours = std::make_shared<dp::NeighbourIndex<Family::v4>>(neighbours_v4_, kSeed.a);
@@ -176,7 +178,38 @@ void Balancer::publish() {
                  state_.generation);
 }
 
-Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::OfflinePath::Handled& handled) {
+void Balancer::expect_right_hop(const Bytes& frame, std::uint16_t port) const {
+  if (hops_renamed_) return;
+  const Seen seen = see(frame);
+  dp::AdjacencyId id = dp::kNoAdjacency;
+  const auto look = [&](const auto& address, const auto& routes, const auto& neighbours) {
+    const auto* best = &routes.front();
+    for (const auto& route : routes) {
+      const bool covers = base::Prefix{route.address, route.length}.contains(seen.dst);
+      if (covers && route.length >= best->length) best = &route;
+    }
+    if (best->value.kind == dp::RouteKind::via) id = best->value.adjacency;
+    if (best->value.kind != dp::RouteKind::on_link) return;
+    for (const auto& neighbour : neighbours) {
+      if (neighbour.address == address) id = neighbour.id;
+    }
+  };
+  seen.dst.is_v4() ? look(seen.dst.v4(), routes_v4_, neighbours_v4_)
+                   : look(seen.dst.v6(), routes_v6_, neighbours_v6_);
+  if (id == dp::kNoAdjacency) {
+    ADD_FAILURE() << "nobody is known there: " << describe(frame);
+    return;
+  }
+  const dp::Adjacency& hop = adjacencies_[id];
+  EXPECT_EQ(hop.state, dp::AdjacencyState::reachable) << describe(frame);
+  EXPECT_EQ(port, hop.port) << describe(frame);
+  EXPECT_LE(seen.ip_length, hop.mtu) << describe(frame);
+  EXPECT_TRUE(std::equal(hop.header.begin(), hop.header.begin() + hop.header_length - 2, frame.begin()))
+      << "not to next hop " << id << ": " << describe(frame);
+}
+
+Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::OfflinePath::Handled& handled,
+                                 bool alone) {
   const dp::Packet& p = handled.packet;
   Outcome outcome{.verdict = p.verdict,
                   .reason = p.reason,
@@ -207,21 +240,31 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
     case Verdict::keep:
     case Verdict::park:
     case Verdict::punt:
+    case Verdict::drop:
+      EXPECT_TRUE(p.verdict != Verdict::drop || p.reason != dp::DropReason::none)
+          << "dropped without a reason";
       // But of an ACK that brings a SYN cookie a SYN is made, and of the server's answer to that an ACK,
-      // whatever comes of them.
-      EXPECT_TRUE(p.meta.spliced || joins(frame.original(), frame.bytes_of(p)) ||
-                  frame.bytes_of(p) == frame.original())
+      // whatever comes of them; and what is dropped on its way out may have been rewritten in part.
+      EXPECT_TRUE((p.verdict == Verdict::drop && p.meta.next_hop != dp::kNoIndex) || p.meta.spliced ||
+                  joins(frame.original(), frame.bytes_of(p)) || frame.bytes_of(p) == frame.original())
           << "changed without being sent: " << outcome << ": " << describe(frame.original()) << " to "
           << describe(frame.bytes_of(p));
       break;
-    case Verdict::drop: EXPECT_NE(p.reason, dp::DropReason::none) << "dropped without a reason"; break;
     case Verdict::pending:
     case Verdict::hand_over: ADD_FAILURE() << "no verdict on " << describe(frame.original()); break;
   }
-  if (!outcome.out.empty() && check(frame.original()).empty()) {
-    EXPECT_TRUE(valid(outcome.out)) << "from " << describe(frame.original());
-    for (const Bytes& piece : outcome.pieces)
-      EXPECT_TRUE(valid(piece)) << "from " << describe(frame.original());
+  if (outcome.out.empty()) return outcome;
+  const std::vector<Bytes> leaving =
+      outcome.pieces.empty() ? std::vector<Bytes>{outcome.out} : outcome.pieces;
+  const bool right = check(frame.original()).empty();
+  for (const Bytes& out : leaving) {
+    if (right) {
+      EXPECT_TRUE(valid(out)) << "from " << describe(frame.original());
+    }
+    if (outcome.forwarded()) expect_right_hop(out, outcome.port);
+  }
+  if (right && outcome.forwarded()) {
+    expect_translated(frame.original(), leaving, alone ? &path_->worker(handled.worker) : nullptr);
   }
   return outcome;
 }
@@ -239,7 +282,7 @@ std::vector<Outcome> Balancer::burst(const std::vector<Bytes>& frames, Arrival a
   const auto handled = path_->run(in_flight, arrival.worker, now_);
   std::vector<Outcome> outcomes;
   for (std::size_t i = 0; i < handled.size(); ++i) {
-    outcomes.push_back(settle_outcome(in_flight[i], handled[i]));
+    outcomes.push_back(settle_outcome(in_flight[i], handled[i], handled.size() == 1));
   }
   run_kept();
   run_stored();
@@ -263,7 +306,7 @@ std::uint32_t Balancer::run_kept() {
   for (unsigned id = 0; id < workers(); ++id) {
     while (const auto run = path_->run_kept(id, now_)) {
       ++taken_in_;
-      kept_.push_back(settle_outcome(run->frame, run->handled));
+      kept_.push_back(settle_outcome(run->frame, run->handled, true));
       ++ran;
     }
   }
@@ -280,7 +323,7 @@ std::uint32_t Balancer::run_stored() {
       const auto run = path_->run_stored(id, now_);
       if (!run) continue;
       ++taken_in_;
-      stored_.push_back(settle_outcome(run->frame, run->handled));
+      stored_.push_back(settle_outcome(run->frame, run->handled, true));
       ++ran;
     }
     if (ran > kMost) {
@@ -361,9 +404,11 @@ std::uint32_t Balancer::empty_outboxes() {
                   .worker = w->id};
       own.out.assign(frame.bytes.begin(), frame.bytes.begin() + frame.length);
       EXPECT_TRUE(valid(own.out)) << "made by sluice itself";
+      if (!own_outdated_) expect_right_hop(own.out, own.port);
       own_.push_back(std::move(own));
     }
   }
+  own_outdated_ = false;
   return sent;
 }
 
@@ -420,6 +465,7 @@ void Balancer::rename_neighbour(const base::IpAddress& address, dp::AdjacencyId 
   for (auto& entry : neighbours_v6_) {
     if (address == base::IpAddress(entry.address)) entry.id = hop;
   }
+  hops_renamed_ = true;
   publish();
 }
 

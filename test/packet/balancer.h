@@ -47,7 +47,9 @@ std::ostream& operator<<(std::ostream& out, const Outcome& outcome);
 ///
 /// Next hops are fixed: adjacency 0 leads to the gateway (default route), 16 + n to server n; addresses on
 /// the servers' link that are no server's are unknown neighbours. Each frame that leaves is verified by
-/// check() if the frame that came in was right; frames that do not leave must be unchanged.
+/// check() if the frame that came in was right, must be what the flow's record makes of that
+/// (expect_translated()), and go where routes and neighbours lead; frames that do not leave must be
+/// unchanged.
 class Balancer {
  public:
   static constexpr dp::AdjacencyId kGateway = 0;
@@ -163,7 +165,9 @@ class Balancer {
 
  private:
   void publish();
-  Outcome settle_outcome(const dp::OfflineFrame& frame, const dp::OfflinePath::Handled& handled);
+  /// `alone`: nothing has been handled since that could have changed the flow's record.
+  Outcome settle_outcome(const dp::OfflineFrame& frame, const dp::OfflinePath::Handled& handled, bool alone);
+  void expect_right_hop(const Bytes& frame, std::uint16_t port) const;
   std::uint32_t empty_outboxes();
   std::uint32_t run_stored();
   std::uint32_t run_kept();
@@ -189,6 +193,8 @@ class Balancer {
   std::vector<Outcome> stored_;
   std::vector<Outcome> kept_;
   bool outboxes_held_ = false;
+  bool hops_renamed_ = false;  ///< without a new epoch, which flows go by
+  bool own_outdated_ = false;  ///< next hops may have changed since the frames in outboxes were made
   std::array<std::uint64_t, 9> verdicts_{};  ///< final ones
 };
 
