@@ -57,12 +57,13 @@ void mind_silence(std::uint16_t server, const FlowDetail& detail, const Service&
   syn.silent[syn.silent_count++] = {server, load.era.load(std::memory_order_relaxed)};
 }
 
-/// Ends the flow of an attempt, and gives its SYN to the next. False: there is none.
+/// Ends the flow of an attempt, and gives its SYN to the next. False: there is none, or somebody wants it to
+/// end.
 template <Family F>
 bool try_again(std::uint32_t number, const Snapshot& snapshot, WorkerState& worker, base::Tick now) noexcept {
   const Flow<F>& flow = worker.flows<F>().flow(number);
   FlowDetail& detail = worker.flows<F>().detail(number);
-  if (!has_attempts_left(detail, worker)) return false;
+  if ((flow.flags & Flow<F>::kKilled) != 0 || !has_attempts_left(detail, worker)) return false;
   const std::uint16_t server = flow.server_slot;
   const std::uint16_t syn = std::exchange(detail.syn, kNoIndex);
   worker.syns.unbind(syn);

@@ -304,6 +304,37 @@ TYPED_TEST(ForcedEnds, ShutdownTriesAttemptsElsewhere) {
   EXPECT_EQ(c[6].state(), FlowState::time_wait);
 }
 
+/// Who killed it does not want it to live on at another server, whatever happens until its RSTs can be sent.
+TYPED_TEST(ForcedEnds, AttemptThatWasKilledIsNotTriedElsewhere) {
+  constexpr Family F = TypeParam::kFamily;
+  enum class Next { refusal, shutdown };
+  for (const Next next : {Next::refusal, Next::shutdown}) {
+    Balancer b;
+    auto service = web<F>(2);
+    service.retries = 1;
+    b.configure({service});
+    Jobs jobs(b);
+    Connection<F> c(b, 0, 40'000);
+    EXPECT_TRUE(c.client(SYN).forwarded());
+    b.set_state(Balancer::kGateway, dp::AdjacencyState::incomplete);
+    EXPECT_EQ(jobs.kill(config::FlowFilter{}), 1U);
+    EXPECT_EQ(c.state(), FlowState::syn_sent) << "its RSTs wait for the gateway";
+    if (next == Next::refusal) {
+      EXPECT_EQ(c.server(RST | ACK).verdict, Verdict::park) << "the client's, if it still has to wait";
+    } else {
+      std::optional<std::uint64_t> ended;
+      jobs.jobs().take_from_servers({}, [&](std::uint64_t n) { ended = n; });
+      for (int round = 0; !ended && round < 1'000; ++round) jobs.work();
+      EXPECT_EQ(ended, 1U);
+    }
+    b.set_state(Balancer::kGateway, dp::AdjacencyState::reachable);
+    b.advance(5'000);
+    EXPECT_TRUE(b.take_stored().empty());
+    EXPECT_EQ(b.counts("web", "s1").fresh, 0U);
+    EXPECT_EQ(b.flows(FlowClass::half_open), 0U);
+  }
+}
+
 TYPED_TEST(ForcedEnds, ShutdownEndsTheLastAttemptByReset) {
   constexpr Family F = TypeParam::kFamily;
   for (const bool none_left : {true, false}) {  // or nobody to go to
