@@ -5,6 +5,7 @@
 
 #include "test/fuzz/choices.h"
 #include "test/fuzz/crowd.h"
+#include "test/fuzz/soundness.h"
 #include "test/packet/world.h"
 
 /// What the fuzz tests of the packet path have in common, whether dice or an input decides.
@@ -15,12 +16,6 @@ namespace sluice::test {
 [[nodiscard]] std::vector<config::ForwardingService> few_services();
 /// Tables that are soon full.
 [[nodiscard]] Balancer::Options cramped_options(unsigned workers);
-
-/// What holds of a balancer's tables and counters at any time: no two flows share a key, what is on lease,
-/// taken or counted agrees with the flows that there are.
-void expect_sound(Balancer& balancer);
-/// After hours of silence nothing is left of any flow.
-void expect_all_ends(Balancer& balancer);
 
 /// Any sequence of frames, of time that passes, and of changes to the configuration and the network, by a
 /// balancer of which all that expect_sound() and the fixture say must hold after each step.
@@ -43,7 +38,7 @@ class PipelineDriver {
   void check();
   void add_frame();
   void send_burst();
-  void pass_time();
+  void pass_time(std::uint64_t ms);
   void reconfigure();
   void disturb_network();
   void end_flows();
@@ -55,8 +50,9 @@ class PipelineDriver {
   std::vector<Bytes> burst_;    ///< that is yet to come in
   std::size_t burst_size_ = 1;  ///< frames with which it does
   std::uint64_t frames_ = 0;
-  std::size_t slots_ = 0;       ///< of servers, that there have ever been
-  std::uint64_t own_syns_ = 0;  ///< that went to a server once more
+  std::size_t slots_ = 0;        ///< of servers, that there have ever been
+  std::uint64_t own_syns_ = 0;   ///< that went to a server once more
+  std::uint64_t own_bytes_ = 0;  ///< of these, without their link headers
 };
 
 }  // namespace sluice::test

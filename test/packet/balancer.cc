@@ -54,6 +54,24 @@ bool joins(const Bytes& before, const Bytes& after) {
   return told == (SYN | ACK).bits && see(after).flags == ACK;
 }
 
+/// As an ACK does that may bring a SYN cookie back.
+bool acknowledges(const Bytes& frame) {
+  const Seen seen = see(frame);
+  return seen.protocol == 6 && (seen.flags.bits & (SYN | ACK | RST).bits) == ACK.bits;
+}
+
+/// Whether a copy of the client's SYN waits, of this packet or of one before.
+bool is_stored(const Bytes& frame, const dp::SynStore& syns) {
+  const Seen seen = see(frame);
+  for (std::uint32_t n = 0; n < syns.fresh(); ++n) {
+    const dp::StoredSyn& syn = syns.at(static_cast<std::uint16_t>(n));
+    if (syn.state != dp::SynState::queued) continue;
+    const Seen copy = see(syn.bytes());
+    if (copy.from() == seen.from() && copy.to() == seen.to()) return true;
+  }
+  return false;
+}
+
 const char* word(Verdict v) {
   switch (v) {
     case Verdict::pending: return "pending";
@@ -128,6 +146,7 @@ Balancer::~Balancer() {
   EXPECT_EQ(sum(load().services), load().open.taken());
   expect_stored_syns_add_up();
   expect_clients_add_up();
+  expect_kept_add_up();
 }
 
 void Balancer::configure(std::vector<config::ForwardingService> services) {
@@ -221,6 +240,7 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
   EXPECT_TRUE(handled.intact)
       << "changed before it was handed over, handed over twice, or to the same worker";
   handed_over_ += handled.handed_over ? 1 : 0;
+  cookies_seen_ += p.meta.spliced && acknowledges(frame.original()) ? 1 : 0;
   ++verdicts_[static_cast<std::size_t>(p.verdict)];
   switch (p.verdict) {
     case Verdict::forward:
@@ -229,7 +249,10 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
       outcome.out = outcome.pieces.front();
       if (outcome.pieces.size() == 1) outcome.pieces.clear();
       EXPECT_EQ(p.reason, dp::DropReason::none);
-      translated_ += p.meta.icmp_error ? 0 : 1;
+      if (!p.meta.icmp_error) {
+        ++translated_;
+        translated_bytes_ += see(frame.bytes_of(p)).ip_length;
+      }
       break;
     case Verdict::reflect:
       outcome.port = p.in_port;
@@ -252,6 +275,10 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
       break;
     case Verdict::pending:
     case Verdict::hand_over: ADD_FAILURE() << "no verdict on " << describe(frame.original()); break;
+  }
+  if (p.verdict == Verdict::hold && alone) {
+    EXPECT_TRUE(is_stored(frame.original(), path_->worker(handled.worker).syns))
+        << describe(frame.original());
   }
   if (outcome.out.empty()) return outcome;
   const std::vector<Bytes> leaving =
@@ -306,6 +333,7 @@ std::uint32_t Balancer::run_kept() {
   for (unsigned id = 0; id < workers(); ++id) {
     while (const auto run = path_->run_kept(id, now_)) {
       ++taken_in_;
+      ++let_go_;
       kept_.push_back(settle_outcome(run->frame, run->handled, true));
       ++ran;
     }
@@ -356,6 +384,13 @@ void Balancer::expect_stored_syns_add_up() {
   for (const auto& l : load().services) shared += l.waiting.taken();
   for (const auto& l : load().servers) shared += l.waiting.taken();
   EXPECT_EQ(shared, waiting) << "who waits is counted where all workers see it";
+}
+
+void Balancer::expect_kept_add_up() {
+  std::uint64_t kept = 0;
+  for (unsigned id = 0; id < workers(); ++id) kept += path_->worker(id).fragments.kept();
+  EXPECT_EQ(verdicts_[static_cast<std::size_t>(Verdict::keep)], let_go_ + kept)
+      << "no kept fragment is forgotten";
 }
 
 std::uint64_t Balancer::client_places(std::uint16_t service) const {

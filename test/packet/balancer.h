@@ -139,6 +139,12 @@ class Balancer {
   [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }
   /// Packets forwarded with their own addresses translated: all but ICMP errors.
   [[nodiscard]] std::uint64_t translated() const { return translated_; }
+  /// Bytes of these, without their link headers.
+  [[nodiscard]] std::uint64_t translated_bytes() const { return translated_bytes_; }
+  /// ACKs that have turned out to bring a SYN cookie back.
+  [[nodiscard]] std::uint64_t cookies_seen() const { return cookies_seen_; }
+  /// Fragments that were kept are kept still, or have been let go.
+  void expect_kept_add_up();
   /// No stored SYN is forgotten, and who waits is counted where all workers see it.
   void expect_stored_syns_add_up();
   /// Of a server by name, all workers.
@@ -187,7 +193,8 @@ class Balancer {
   std::vector<dp::NeighbourIndex<base::Family::v6>::Entry> neighbours_v6_;
   std::uint32_t epoch_ = 1;
   base::Tick now_;
-  std::uint64_t handed_over_ = 0, translated_ = 0;
+  std::uint64_t handed_over_ = 0, translated_ = 0, translated_bytes_ = 0, cookies_seen_ = 0;
+  std::uint64_t let_go_ = 0;  ///< fragments that had been kept
   std::uint64_t taken_in_ = 0;
   std::vector<Outcome> own_;
   std::vector<Outcome> stored_;
