@@ -10,20 +10,20 @@
 namespace sluice::test {
 namespace {
 
+/// So few that they run out, and so short that it ends within a sequence.
 config::ForwardingService few_places(config::ForwardingService service) {
-  service.source_ports = {20'000, 20'019};
+  service.source_ports = {20'000, 20'007};
   service.retries = 2;
+  service.timeouts.client = service.timeouts.server = config::Milliseconds(20'000);
+  service.timeouts.client_fin = service.timeouts.server_fin = config::Milliseconds(5'000);
   service.clients.table = 16;  // for its life
-  for (std::size_t n = 0; n < service.servers.size(); ++n) {
-    service.servers[n].maxconn = static_cast<std::uint32_t>(3 + n);
-    service.servers[n].maxqueue = 2;
-  }
+  for (auto& server : service.servers) server.maxqueue = 2;
   return service;
 }
 
 /// Limits, retries and policies as they may stand in any configuration.
 void vary(config::ForwardingService& service, Choices& choices) {
-  if (choices.one_in(3)) service.mode = config::Mode::dnat;
+  if (choices.one_in(2)) service.mode = config::Mode::dnat;
   if (choices.one_in(3)) service.maxconn = choices.below(8);
   if (choices.one_in(3)) service.retries = static_cast<std::uint16_t>(choices.below(4));
   if (choices.one_in(3)) service.redispatch = false;
@@ -34,16 +34,31 @@ void vary(config::ForwardingService& service, Choices& choices) {
   if (choices.one_in(4)) service.balance = config::Balance(choices.below(6));
   if (choices.one_in(4)) service.hash_key = config::HashKey(choices.below(3));
   for (auto& server : service.servers) {
-    server.maxconn = choices.below(6);
+    server.maxconn = choices.one_in(2) ? 1 + choices.below(5) : 0;
     server.maxqueue = choices.below(3);
     server.weight = choices.one_in(6) ? 0 : 1 + choices.below(3);
   }
-  if (choices.one_in(3)) {
-    service.clients.rate = choices.below(4);
-    service.clients.burst = 2 * service.clients.rate;
-    service.clients.maxconn = choices.below(4);
-    if (choices.one_in(4)) service.clients.deny = {base::Prefix{service.vip.address, 0}};
+  if (choices.one_in(4)) service.idle_refresh = config::IdleRefresh::data;
+  if (choices.one_in(4)) service.mss.limit = static_cast<std::uint16_t>(500 + choices.below(1'000));
+  if (!choices.one_in(3)) return;
+  config::Clients& clients = service.clients;
+  clients.rate = choices.below(4);
+  clients.burst = 2 * clients.rate;
+  clients.maxconn = choices.below(4);
+  if (choices.one_in(4)) clients.refuse = config::ClientRefusal::drop;
+  const base::Prefix all{service.vip.address, 0};
+  if (choices.one_in(4)) (choices.one_in(2) ? clients.allow : clients.deny) = {all};
+}
+
+/// Those of few_services(), some of them, with some of their servers.
+std::vector<config::ForwardingService> any_services(Choices& choices) {
+  auto services = few_services();
+  for (auto& service : services) {
+    if (choices.one_in(2)) service.servers.erase(service.servers.begin());
+    vary(service, choices);
   }
+  if (choices.one_in(3)) services.erase(services.begin() + choices.below(5));
+  return services;
 }
 
 Balancer::Options any_options(unsigned workers, Choices& choices) {
@@ -51,6 +66,7 @@ Balancer::Options any_options(unsigned workers, Choices& choices) {
   if (choices.one_in(3)) options.limits.syn_overflow = config::SynOverflow::drop;
   if (choices.one_in(3)) options.limits.rst_per_second = 5;
   if (choices.one_in(3)) options.limits.icmp_per_second = 5;
+  if (choices.one_in(2)) options.start = base::Tick{0xffff'ffff - choices.below(3'000'000)};  // it wraps
   return options;
 }
 
@@ -82,12 +98,15 @@ PipelineDriver::PipelineDriver(unsigned workers, Choices& choices)
       balancer_(any_options(workers, choices)),
       v4_(balancer_, choices),
       v6_(balancer_, choices) {
-  balancer_.configure(few_services());
+  for (unsigned id = 0; id < workers; ++id) {
+    for (dp::PortView& port : balancer_.worker(id).ports) port.has_twin = choices.one_in(3);
+  }
+  balancer_.configure(choices.one_in(2) ? any_services(choices) : few_services());
 }
 
 void PipelineDriver::step() {
   switch (choices_.below(64)) {
-    case 60: pass_time(choices_.one_in(4) ? choices_.below(200'000) : choices_.below(2'000)); break;
+    case 60: pass_time(choices_.one_in(4) ? choices_.below(60'000) : choices_.below(2'000)); break;
     case 61: reconfigure(); break;
     case 62: disturb_network(); break;
     case 63: end_flows(); break;
@@ -173,27 +192,35 @@ void PipelineDriver::pass_time(std::uint64_t ms) {
 
 /// A configuration takes the place of another while packets fly.
 void PipelineDriver::reconfigure() {
-  auto services = few_services();
-  for (auto& service : services) {
-    if (choices_.one_in(2)) service.servers.erase(service.servers.begin());
-    vary(service, choices_);
-  }
-  if (choices_.one_in(3)) services.erase(services.begin() + choices_.below(5));
   if (choices_.one_in(3)) balancer_.set_maxconn(choices_.below(12));
-  balancer_.configure(services);
+  balancer_.configure(any_services(choices_));
 }
 
-/// Hosts come and go, links change, removed servers are forgotten.
+/// Hosts come and go, links and routes change, removed servers are forgotten.
 void PipelineDriver::disturb_network() {
-  constexpr dp::AdjacencyState kStates[]{dp::AdjacencyState::reachable, dp::AdjacencyState::incomplete,
-                                         dp::AdjacencyState::failed};
+  using Hop = dp::AdjacencyState;
+  using Route = dp::RouteKind;
+  constexpr Hop kHops[]{Hop::reachable,  Hop::reachable, Hop::reachable,
+                        Hop::incomplete, Hop::failed,    Hop::gone};
+  constexpr Route kRoutes[]{Route::via,     Route::via,       Route::via,
+                            Route::on_link, Route::blackhole, Route::unreachable};
   const auto hop = static_cast<dp::AdjacencyId>(
       choices_.one_in(3) ? Balancer::kGateway : Balancer::kFirstServer + choices_.below(2));
-  switch (choices_.below(4)) {
-    case 0: balancer_.set_state(hop, kStates[choices_.below(3)]); break;
+  const bool v4 = choices_.one_in(2);
+  switch (choices_.below(6)) {
+    case 0: balancer_.set_state(hop, kHops[choices_.below(6)]); break;
     case 1: balancer_.set_mtu(hop, choices_.one_in(2) ? 1'280 : 1'500); break;
     case 2: balancer_.set_tags(hop, std::vector<std::uint16_t>(choices_.below(3), 7)); break;
-    default: balancer_.settle(); break;
+    case 3: balancer_.settle(); break;
+    case 4:
+      balancer_.add_route(
+          v4 ? base::Prefix{Net<Family::v4>::make(9, 0), 16} : base::Prefix{Net<Family::v6>::make(9, 0), 48},
+          kRoutes[choices_.below(6)], Balancer::kGateway);
+      break;
+    default:
+      balancer_.learn(v4 ? base::IpAddress(Net<Family::v4>::stranger()) : Net<Family::v6>::stranger(),
+                      static_cast<dp::AdjacencyId>(Balancer::kFirstServer + 2 + choices_.below(2)));
+      break;
   }
 }
 

@@ -474,21 +474,21 @@ void Balancer::set_tags(dp::AdjacencyId hop, std::vector<std::uint16_t> tags) {
 
 void Balancer::add_route(const base::Prefix& prefix, dp::RouteKind kind, dp::AdjacencyId gateway) {
   const dp::RouteValue value{kServerLink, gateway, 0, kind};
-  if (prefix.address.is_v4()) {
-    routes_v4_.push_back({prefix.address.v4(), prefix.length, value});
-  } else {
-    routes_v6_.push_back({prefix.address.v6(), prefix.length, value});
-  }
+  const auto put = [&](auto& routes, const auto& address) {
+    std::erase_if(routes, [&](const auto& r) { return r.address == address && r.length == prefix.length; });
+    routes.push_back({address, prefix.length, value});
+  };
+  prefix.address.is_v4() ? put(routes_v4_, prefix.address.v4()) : put(routes_v6_, prefix.address.v6());
   ++epoch_;
   if (tables_ != nullptr) publish();
 }
 
 void Balancer::learn(const base::IpAddress& address, dp::AdjacencyId hop) {
-  if (address.is_v4()) {
-    neighbours_v4_.push_back({kServerLink, 0, hop, address.v4()});
-  } else {
-    neighbours_v6_.push_back({kServerLink, 0, hop, address.v6()});
-  }
+  const auto put = [&](auto& neighbours, const auto& plain) {
+    std::erase_if(neighbours, [&](const auto& n) { return n.address == plain; });
+    neighbours.push_back({kServerLink, 0, hop, plain});
+  };
+  address.is_v4() ? put(neighbours_v4_, address.v4()) : put(neighbours_v6_, address.v6());
   ++epoch_;
   if (tables_ != nullptr) publish();
 }

@@ -108,9 +108,9 @@ class Balancer {
   void set_state(dp::AdjacencyId hop, dp::AdjacencyState state);
   void set_mtu(dp::AdjacencyId hop, std::uint16_t mtu);
   void set_tags(dp::AdjacencyId hop, std::vector<std::uint16_t> tags);
-  /// `gateway`: of kind `via`.
+  /// In the place of one to the same prefix. `gateway`: of kind `via`.
   void add_route(const base::Prefix& prefix, dp::RouteKind kind, dp::AdjacencyId gateway = dp::kNoAdjacency);
-  /// Makes the address a neighbour on the servers' link.
+  /// Makes the address a neighbour on the servers' link, which it may have been by another adjacency.
   void learn(const base::IpAddress& address, dp::AdjacencyId hop);
   /// Gives a neighbour another adjacency, without moving the epoch.
   void rename_neighbour(const base::IpAddress& address, dp::AdjacencyId hop);
