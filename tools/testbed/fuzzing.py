@@ -22,11 +22,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build-asan"
 FOUND = BUILD / "found"
 SUFFIX = "_libfuzzer"
-# A unit that takes longer, or more memory, is a finding, too.
-LIMITS = ["-timeout=60", "-rss_limit_mb=2048", "-malloc_limit_mb=1024"]
+# A unit that takes longer, or more memory, is a finding, too; one that is merely slow is none.
+LIMITS = ["-timeout=60", "-report_slow_units=60", "-rss_limit_mb=2048", "-malloc_limit_mb=1024"]
 # Of CPU time: those that take milliseconds for an input get more of it. Others: 1.
 SHARES = {"pipeline": 6, "replay": 2, "config": 2}
-CORPUS_BYTES = 150_000  # of one target's corpus, at most
+# Of one target's corpus, at most. Others: 150 kB.
+CORPUS_BYTES = {"pipeline": 300_000}
+# So often may a target be broken off by a unit that has only waited.
+MOST_WAITS = 3
 
 
 @dataclass
@@ -47,12 +50,16 @@ class Target:
         corpus, *seeds = (pathlib.Path(word) for word in arguments if not word.startswith("-"))
         return cls(test["name"].removesuffix(SUFFIX), program, options, corpus, seeds)
 
-    def command(self, seconds, seed, fresh, found):
-        """Runs the corpus, then looks for `seconds` (from its start) for more; new inputs go to the directory `fresh`,
-        what breaks it to `found`."""
+    def command(self, seed, fresh, found, *options):
+        """Runs the corpus, then looks for more until it is told to end; new inputs go to the directory `fresh`, what breaks
+        it to `found`."""
         given = [path for path in (self.corpus, *self.seeds) if path.is_dir()]
-        return [self.program, *self.options, *LIMITS, f"-seed={seed}", f"-max_total_time={max(1, int(seconds))}",
-                f"-artifact_prefix={found}/", "-print_final_stats=1", str(fresh), *map(str, given)]
+        return [self.program, *self.options, *LIMITS, *options, f"-seed={seed}", f"-artifact_prefix={found}/",
+                "-print_final_stats=1", str(fresh), *map(str, given)]
+
+    def again(self, unit, found):
+        """Runs one input."""
+        return [self.program, *self.options, *LIMITS, f"-artifact_prefix={found}/", str(unit)]
 
 
 def is_target(test):
@@ -71,6 +78,65 @@ def reproducers(directory):
                      for path in sorted(pathlib.Path(directory).iterdir()))
 
 
+def executions(log):
+    return int((re.findall(r"number_of_executed_units: (\d+)", log) or [0])[-1])
+
+
+def in_corpus(log):
+    """Inputs that a target has run when it begins to look for others; None: it has not got there."""
+    begun = re.search(r"^#(\d+)\s+INITED ", log, re.MULTILINE)
+    return begun and int(begun[1])
+
+
+class Alarm(threading.Thread):
+    """Ends a target some seconds after it has run its corpus, which takes as long as the machine has others to serve.
+    `child`: gives its process. To be used in a `with` around its run."""
+
+    def __init__(self, log, seconds, child):
+        super().__init__(daemon=True)
+        self.log, self.seconds, self.child, self.over = log, seconds, child, threading.Event()
+
+    def run(self):
+        end = None
+        while not self.over.wait(0.1):
+            if end is not None and time.monotonic() >= end:
+                self.child().send_signal(signal.SIGUSR1)  # libFuzzer: exits as soon as the input at hand is done with
+                return
+            if end is None and self.log.exists() and in_corpus(self.log.read_text(errors="replace")) is not None:
+                end = time.monotonic() + self.seconds
+
+    def __enter__(self):
+        self.start()
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+
+def excerpt(log, tail=25):
+    """What a log says of a failure: its last lines, then what failed first, which is often long before."""
+    lines = log.splitlines()
+    first = next((n for n, line in enumerate(lines) if re.search(r": Failure$|^==\d+==\s?ERROR|: runtime error: ", line)), None)
+    text = lines[-tail:]
+    if first is not None:
+        text += ["first of all:", *(line[:1000] for line in lines[first:first + 12])]
+    return "\n".join(text)
+
+
+def only_waited(target, found, run):
+    """Whether nothing broke, but units took too long that do not do so when they are run again: then the machine stood
+    still meanwhile (its clock goes on), and they are renamed to waited-…. `run`: a command to its exit code; anything
+    but a number: it was stopped."""
+    broken = [path for path in sorted(found.iterdir()) if not path.name.startswith(("waited-", "slow-unit-"))]
+    if not broken or not all(path.name.startswith("timeout-") for path in broken):
+        return False
+    if any(run(target.again(path, found)) != 0 for path in broken):
+        return False
+    for path in broken:
+        path.rename(path.with_name(f"waited-{path.name}"))
+    return True
+
+
 @dataclass
 class Result:
     """What all runs of one target came to."""
@@ -80,6 +146,7 @@ class Result:
     coverage: int = 0
     fresh: int = 0
     cpu: float = 0.0
+    waits: int = 0  # runs broken off because the machine stood still
     failures: list = field(default_factory=list)  # texts
     found: list = field(default_factory=list)  # paths
 
@@ -98,24 +165,39 @@ class Fuzzing:
                 child.terminate()
 
     def run(self, target, seconds):
-        result, fresh, found = Result(target), self.work / target.name, FOUND / target.name
+        result, fresh, found = Result(target), self.work / target.name, self.work / f"{target.name}.found"
         fresh.mkdir()
-        found.mkdir(parents=True, exist_ok=True)
-        before = set(found.iterdir())
+        found.mkdir()
+        log, seed = self.work / f"{target.name}.log", self.seed
+
+        def again(command):
+            code, cpu = self.child(command, self.work / f"{target.name}.again.log")
+            result.cpu += cpu
+            return None if self.stopped else code
+
         # Wall-clock time is not CPU time where others want the CPU, too.
-        while seconds - result.cpu >= 1 and not self.stopped:
-            log = self.work / f"{target.name}.log"
-            code, cpu = self.child(target.command(seconds - result.cpu, self.seed, fresh, found), log)
+        while not self.stopped:
+            code, cpu = self.child(target.command(seed, fresh, found, f"-max_total_time={max(1, int(seconds - result.cpu))}"), log)
             text = log.read_text(errors="replace")
             result.cpu += cpu
-            result.executions += int((re.findall(r"number_of_executed_units: (\d+)", text) or [0])[-1])
+            result.executions += executions(text)
             result.coverage = max([result.coverage, *map(int, re.findall(r" cov: (\d+)", text))])
-            self.seed += 1
+            seed += 1
             if code != 0 and not self.stopped:
-                result.failures.append("\n".join(text.splitlines()[-60:]) + f"\n(exit: {code})")
+                if result.waits < MOST_WAITS and only_waited(target, found, again):
+                    result.waits += 1
+                elif not self.stopped:
+                    result.failures.append(f"{excerpt(text)}\n(exit: {code})")
+                    break
+            if seconds - result.cpu < 1:
                 break
         result.fresh = len(list(fresh.iterdir()))
-        result.found = sorted(set(found.iterdir()) - before)
+        # What was found before, too, is told again.
+        for path in sorted(found.iterdir()):
+            kept = FOUND / target.name / path.name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, kept)
+            result.found.append(kept)
         return result
 
     def child(self, command, log):
@@ -135,7 +217,8 @@ class Fuzzing:
         return child.returncode, usage.ru_utime + usage.ru_stime
 
     def keep(self, target):
-        """Makes the corpus the least that reaches what it and the new inputs reach beyond the seeds; returns its size."""
+        """Makes the corpus the least that reaches what it and the new inputs reach beyond the seeds, as
+        much of that as there is room for, shortest first; says how large it is."""
         merged, log = self.work / f"{target.name}.merged", self.work / f"{target.name}.merge.log"
         merged.mkdir()
         given = set()
@@ -147,17 +230,26 @@ class Fuzzing:
         if code != 0:
             raise SystemExit(f"fuzz: {target.name}: the corpora could not be merged: {log.read_text(errors='replace')[-2000:]}")
         units = sorted((path for path in merged.iterdir() if str(path) not in given), key=lambda path: path.stat().st_size)
-        target.corpus.mkdir(parents=True, exist_ok=True)
-        for path in target.corpus.iterdir():
-            path.unlink()
-        total = 0
+        # Written beside, so that no interruption loses what there was.
+        beside, before = (target.corpus.with_name(f"{target.corpus.name}.{word}") for word in ("new", "old"))
+        for rest in (beside, before):
+            shutil.rmtree(rest, ignore_errors=True)
+        beside.mkdir(parents=True)
+        total, left_out, most = 0, [], CORPUS_BYTES.get(target.name, 150_000)
         for path in units:
-            total += path.stat().st_size
-            if total > CORPUS_BYTES:
-                break
-            shutil.copy(path, target.corpus)
-        return sum(path.stat().st_size for path in target.corpus.iterdir())
-
+            size = path.stat().st_size
+            if total + size > most:
+                left_out.append(size)
+            else:
+                total += size
+                shutil.copy(path, beside)
+        if target.corpus.exists():
+            target.corpus.rename(before)
+        beside.rename(target.corpus)
+        shutil.rmtree(before, ignore_errors=True)
+        if not left_out:
+            return f"{total} bytes"
+        return f"{total} bytes; left out, since it may have {most}: {len(left_out)} inputs of {min(left_out)} to {max(left_out)} bytes"
 
 def arguments():
     parser = argparse.ArgumentParser(prog="fuzz", usage="tools/fuzz [TARGET…] [--minutes N] [--jobs N] [--seed N] [--keep]")
@@ -196,14 +288,14 @@ def main():
         results = []
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             try:
-                print(f"\n  {'target':<10}{'executions':>12}{'coverage':>10}{'new units':>11}{'CPU s':>8}{'broken':>8}", flush=True)
+                print(f"\n  {'target':<10}{'executions':>12}{'coverage':>10}{'new units':>11}{'CPU s':>8}{'waited':>8}{'broken':>8}", flush=True)
                 longest_first = sorted(chosen, key=lambda target: -SHARES.get(target.name, 1))
                 runs = [pool.submit(fuzzing.run, target, one * SHARES.get(target.name, 1)) for target in longest_first]
                 for done in concurrent.futures.as_completed(runs):
                     result = done.result()
                     results.append(result)
                     print(f"  {result.target.name:<10}{result.executions:>12}{result.coverage:>10}{result.fresh:>11}"
-                          f"{result.cpu:>8.0f}{len(result.failures):>8}", flush=True)
+                          f"{result.cpu:>8.0f}{result.waits:>8}{len(result.failures):>8}", flush=True)
             except BaseException:
                 fuzzing.stop()
                 raise
@@ -213,7 +305,7 @@ def main():
                 for path in result.found:
                     print(f"again: {result.target.program} {path}")
             if options.keep:
-                print(f"  {result.target.name}: its corpus has {fuzzing.keep(result.target)} bytes")
+                print(f"  {result.target.name}: its corpus has {fuzzing.keep(result.target)}")
     return 1 if any(result.failures for result in results) else 0
 
 

@@ -30,6 +30,7 @@ class Outcome:
     seconds: float = 0.0
     failures: list = field(default_factory=list)  # (test, text)
     skips: list = field(default_factory=list)  # (test, reason)
+    remark: str = ""
 
     def count(self, test, failures, skip):
         """Adds one test, as junit_cases() gives it."""
@@ -109,7 +110,7 @@ class Tests:
         self.outcomes.append(outcome)
         verdict = "FAILED" if outcome.failures else "ok"
         print(f"  {outcome.suite:<9} {outcome.name:<28} {outcome.passed:>6} passed {len(outcome.failures):>4} failed "
-              f"{outcome.seconds:>7.1f} s  {verdict}", flush=True)
+              f"{outcome.seconds:>7.1f} s  {verdict}{outcome.remark and ': ' + outcome.remark}", flush=True)
         for test, text in outcome.failures:
             print(f"\n--- {outcome.suite}: {test}\n{text.rstrip()}\n---\n", flush=True)
 
@@ -176,15 +177,27 @@ class Tests:
         self.add(outcome)
 
     def fuzz(self, suite, test):
-        """Runs a libFuzzer target's corpus, then looks for some seconds for more, by the same choices each time."""
+        """Runs a libFuzzer target's corpus, then looks for more for some seconds, by the same choices each time."""
         target, log, name = fuzzing.Target.of_test(test), self.work / f"{suite}-{test['name']}.log", test["name"]
         fresh, found = (pathlib.Path(tempfile.mkdtemp(dir=self.work)) for _ in range(2))
-        start = time.monotonic()
-        seconds = float(os.environ.get("SLUICE_FUZZ_SECONDS", 8))
-        code = self.runner.run(target.command(seconds, 1, fresh, found), log=log, env=SANITIZERS)
-        outcome = Outcome(suite, name, int(code == 0), time.monotonic() - start)
-        if code != 0:
-            outcome.failures.append((name, f"{tail(log)}\n(exit: {code})\n{fuzzing.reproducers(found)}"))
+        outcome, start = Outcome(suite, name), time.monotonic()
+
+        def run(command):
+            return self.runner.run(command, log=log, env=SANITIZERS)
+
+        with fuzzing.Alarm(log, float(os.environ.get("SLUICE_FUZZ_SECONDS", 8)), lambda: self.runner.child):
+            code = run(target.command(1, fresh, found))
+        text = log.read_text(errors="replace")
+        corpus = fuzzing.in_corpus(text) or 0
+        if code != 0 and not fuzzing.only_waited(target, found, run):
+            outcome.failures.append((name, f"{fuzzing.excerpt(text)}\n(exit: {code})\n{fuzzing.reproducers(found)}"))
+        elif code != 0:
+            outcome.remark = "the machine stood still meanwhile"
+        elif (more := fuzzing.executions(text) - corpus) > 0:
+            outcome.remark = f"{more} inputs beyond the corpus"
+        else:
+            outcome.failures.append((name, "no input beyond the corpus was tried"))
+        outcome.passed, outcome.seconds = int(not outcome.failures), time.monotonic() - start
         self.add(outcome)
 
     def e2e(self, arguments):
