@@ -44,20 +44,20 @@ inline void sum_up(Bytes& bytes, const vrrp::ReceivedPacket& packet, bool with_p
 }
 
 /// One of keepalived's adverts, changed here and there; or noise.
-inline Bytes any_bytes(const AdvertVector& vector, Choices& dice) {
+inline Bytes any_bytes(const AdvertVector& vector, Choices& choices) {
   Bytes bytes = hex(vector.bytes);
-  if (dice.one_in(8)) {
-    bytes.resize(dice.below(dice.one_in(10) ? 5'000 : 64));
-    for (std::byte& b : bytes) b = static_cast<std::byte>(dice.next());
+  if (choices.one_in(8)) {
+    bytes.resize(choices.below(choices.one_in(10) ? 5'000 : 64));
+    for (std::byte& b : bytes) b = static_cast<std::byte>(choices.next());
     return bytes;
   }
-  for (std::uint32_t n = dice.below(4); n > 0 && !bytes.empty(); --n) {
-    const std::size_t at = dice.below(static_cast<std::uint32_t>(bytes.size()));
-    switch (dice.below(5)) {
-      case 0: bytes[at] = static_cast<std::byte>(dice.next()); break;
-      case 1: bytes[at] ^= std::byte{1} << dice.below(8); break;
+  for (std::uint32_t n = choices.below(4); n > 0 && !bytes.empty(); --n) {
+    const std::size_t at = choices.below(static_cast<std::uint32_t>(bytes.size()));
+    switch (choices.below(5)) {
+      case 0: bytes[at] = static_cast<std::byte>(choices.next()); break;
+      case 1: bytes[at] ^= std::byte{1} << choices.below(8); break;
       case 2: bytes.resize(at); break;
-      case 3: bytes.insert(bytes.end(), dice.below(40), static_cast<std::byte>(dice.next())); break;
+      case 3: bytes.insert(bytes.end(), choices.below(40), static_cast<std::byte>(choices.next())); break;
       default: bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), std::byte{}); break;
     }
   }
