@@ -109,13 +109,41 @@ void pass_client_on(const Flow<F>& flow, FlowDetail& detail, StoredSyn& syn,
 }
 
 template <Family F>
-void recount_client(const Flow<F>& flow, FlowDetail& detail, const ServiceTables& tables, WorkerState& worker,
+bool admit_successor(Packet& packet, const Flow<F>& flow, const ServiceTables& tables, WorkerState& worker,
+                     base::Tick now) noexcept {
+  packet.meta.service = flow.service;  // it came to a flow
+  const Service& service = tables.services[flow.service];
+  if (is_denied<F>(flow.client, service)) {
+    refuse_client(packet, DropReason::client_denied, service, worker, now);
+    return false;
+  }
+  const ClientRules* rules = service.clients;
+  if (rules == nullptr || rules->limits.rate == 0) return true;
+  const ClientId id = id_of<F>(flow.client, *rules->table, worker);
+  // The place is that of the flow: a token alone is to be had.
+  const ClientLimits rate{.rate = rules->limits.rate, .burst = rules->limits.burst};
+  const ClientEntry entry = rules->table->enter(id, rate, now);
+  if (entry == ClientEntry::counted) rules->table->leave(id);
+  if (entry != ClientEntry::over_rate) return true;
+  refuse_client(packet, DropReason::client_rate, service, worker, now);
+  return false;
+}
+
+template <Family F>
+bool recount_client(const Flow<F>& flow, FlowDetail& detail, const ServiceTables& tables, WorkerState& worker,
                     base::Tick now) noexcept {
   const ClientRules* rules = tables.services[flow.service].clients;
-  if (rules == nullptr || !rules->counts) return;
-  detail.client_counted =
-      rules->table->reenter(id_of<F>(flow.client, *rules->table, worker), rules->limits, now);
-  if (!detail.client_counted) worker.clients[flow.service].untracked.add(1);
+  if (rules == nullptr || !rules->counts) return true;
+  const ClientId id = id_of<F>(flow.client, *rules->table, worker);
+  detail.client_counted = rules->table->reenter(id, rules->limits, now);
+  if (!detail.client_counted) {
+    worker.clients[flow.service].untracked.add(1);
+    return true;
+  }
+  const std::uint32_t most = rules->limits.maxconn;
+  if (most == 0 || rules->table->foresee(id, rules->limits, now).connections <= most) return true;
+  worker.clients[flow.service].over_maxconn.add(1);
+  return false;
 }
 
 template <Family F>
@@ -133,10 +161,14 @@ template void leave_client(const Flow<Family::v4>&, FlowDetail&, const ServiceTa
 template void leave_client(const Flow<Family::v6>&, FlowDetail&, const ServiceTables&, WorkerState&) noexcept;
 template void pass_client_on(const Flow<Family::v4>&, FlowDetail&, StoredSyn&, const ServiceTables&) noexcept;
 template void pass_client_on(const Flow<Family::v6>&, FlowDetail&, StoredSyn&, const ServiceTables&) noexcept;
-template void recount_client(const Flow<Family::v4>&, FlowDetail&, const ServiceTables&, WorkerState&,
+template bool recount_client(const Flow<Family::v4>&, FlowDetail&, const ServiceTables&, WorkerState&,
                              base::Tick) noexcept;
-template void recount_client(const Flow<Family::v6>&, FlowDetail&, const ServiceTables&, WorkerState&,
+template bool admit_successor(Packet&, const Flow<Family::v4>&, const ServiceTables&, WorkerState&,
+                              base::Tick) noexcept;
+template bool recount_client(const Flow<Family::v6>&, FlowDetail&, const ServiceTables&, WorkerState&,
                              base::Tick) noexcept;
+template bool admit_successor(Packet&, const Flow<Family::v6>&, const ServiceTables&, WorkerState&,
+                              base::Tick) noexcept;
 template ClientTable::Sight foresee_client<Family::v4>(const base::Ipv4&, const ClientRules&,
                                                        const WorkerState&, base::Tick) noexcept;
 template ClientTable::Sight foresee_client<Family::v6>(const base::Ipv6&, const ClientRules&,

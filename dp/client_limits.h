@@ -92,10 +92,16 @@ template <base::Family F>
 void pass_client_on(const Flow<F>& flow, FlowDetail& detail, StoredSyn& syn,
                     const ServiceTables& tables) noexcept;
 
-/// A flow that was over goes on: its connection counts again, whatever the limits.
+/// Judges the connection that a first SYN would begin in a flow that is closing, should the server take it:
+/// by prefixes, and by a token. False: it is refused, and the verdict set.
 template <base::Family F>
-void recount_client(const Flow<F>& flow, FlowDetail& detail, const ServiceTables& tables, WorkerState& worker,
-                    base::Tick now) noexcept;
+[[nodiscard]] bool admit_successor(Packet& packet, const Flow<F>& flow, const ServiceTables& tables,
+                                   WorkerState& worker, base::Tick now) noexcept;
+
+/// A flow that was over goes on: its connection counts again, whatever the limits. False: it is one too many.
+template <base::Family F>
+[[nodiscard]] bool recount_client(const Flow<F>& flow, FlowDetail& detail, const ServiceTables& tables,
+                                  WorkerState& worker, base::Tick now) noexcept;
 
 /// What admit_client() would make of a client's new connection now; takes nothing.
 template <base::Family F>

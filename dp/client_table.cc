@@ -162,7 +162,7 @@ std::pair<ClientEntry, ClientTable::Slot*> ClientTable::take_place(const ClientI
                                                                    const ClientLimits& limits, bool judges,
                                                                    base::Tick now) noexcept {
   // Many times what the four stores of claim() take.
-  constexpr unsigned kPatience = 1'000;
+  constexpr unsigned kPatience = 100;
   for (unsigned looks = 0;;) {
     const Look seen = look(client, limits, now);
     if (seen.known == nullptr && seen.claimed && ++looks < kPatience) continue;
@@ -188,9 +188,9 @@ std::pair<ClientEntry, ClientTable::Slot*> ClientTable::take_place(const ClientI
 ClientEntry ClientTable::enter(const ClientId& client, const ClientLimits& limits, base::Tick now) noexcept {
   const auto [entry, slot] = take_place(client, limits, true, now);
   if (entry != ClientEntry::counted || limits.rate == 0) return entry;
-  // With a place in it the slot stays the client's.
+  // With a place in it the slot stays the client's; but of a client with two, others may give back this one.
   if (take_token(*slot, limits, now)) return ClientEntry::counted;
-  slot->state.fetch_add(kVersion - 1, std::memory_order_acq_rel);
+  leave(client);
   return ClientEntry::over_rate;
 }
 

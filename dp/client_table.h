@@ -16,14 +16,14 @@
 /// clients, which all workers write, when a connection begins and when it ends; packets in between do not
 /// come here. A client has a slot in one of two groups of eight that its hash names. A slot's word of state
 /// holds the number of connections and a version that rises with each change; whoever changes it has seen the
-/// slot whole, or its compare-exchange fails and it looks again. Nobody ever waits for another.
+/// slot whole, or its compare-exchange fails and it looks again.
 ///
 /// A slot is used anew once its client has no connection and its tokens are full again: forgetting it then
 /// changes nothing. Where both groups are full, a client goes without a slot: its connection is not limited,
-/// and not counted. Who finds no slot of a client while another worker is writing one looks again, for some
-/// microseconds at most: it may be the same client. Should that worker stand still for longer, or an earlier
-/// slot become free meanwhile, so that each takes another, the client has two: its connections are then the
-/// sum of both, and one more than its limit may have been let in.
+/// and not counted. Who finds no slot of a client while another worker is writing one looks again, up to a
+/// hundred times: it may be the same client. Should that worker stand still for longer, or another slot
+/// become free or taken meanwhile, so that each takes another, the client has two: its connections are then
+/// the sum of both, and one more than its limit may have been let in.
 namespace sluice::dp {
 
 /// What one client may do; 0: no limit.

@@ -78,7 +78,7 @@ inline constexpr std::array<DropReasonInfo, static_cast<std::size_t>(DropReason:
     {"too_many_headers", "more IPv6 extension headers than sluice follows"},
     {"bad_source",
      "for a service, from an address that no host can have (multicast, loopback, one of sluice's own)"},
-    {"bad_checksum", "a SYN whose IP or TCP checksum is wrong: no server would answer it"},
+    {"bad_checksum", "a SYN or RST whose IP or TCP checksum is wrong: nobody would believe it"},
     {"signed_segment", "a SYN signed (TCP-MD5, TCP-AO) over addresses that are rewritten on the way"},
     {"source_routed", "a SYN or an ICMP error with, or about a packet with, a route of its sender's choice"},
     {"fragment_tiny", "a first fragment that does not hold all headers"},

@@ -12,4 +12,9 @@ namespace sluice::dp {
 template <base::Family F>
 [[nodiscard]] DropReason flaw_of_syn(const Packet& packet) noexcept;
 
+/// Whether the checksums of a TCP segment, and of its IPv4 header, are right. One that is not contiguous is
+/// not summed. Pre: parsed, and no fragment. Thread: any.
+template <base::Family F>
+[[nodiscard]] bool has_right_checksums(const Packet& packet) noexcept;
+
 }  // namespace sluice::dp

@@ -78,6 +78,9 @@ static_assert(std::is_trivially_copyable_v<Flow<base::Family::v4>>);
 enum class SplicedWindows : std::uint8_t { not_told, neither, client, both };
 inline constexpr std::uint8_t kToldScale = 7;  ///< what nearly all servers have
 
+/// Who has sent the RST that ended an open connection. `nobody` also: both have, or it was no open one.
+enum class ResetBy : std::uint8_t { nobody, client, server };
+
 /// What only the beginning, the end and the timers of a flow touch. Written by its worker only.
 struct FlowDetail {
   std::uint32_t next = kNoFlow, prev = kNoFlow;  ///< in a timer wheel slot, or `next` in the free list
@@ -85,7 +88,8 @@ struct FlowDetail {
   FlowClass wheel : 2 = FlowClass::half_open;  ///< which wheel it hangs in
   std::uint8_t postponed : 5 = 0;              ///< how often in a row its end had to wait for a next hop
   bool client_counted : 1 = false;             ///< has a place among its client's (dp/client_limits.h)
-  SplicedWindows windows = SplicedWindows::not_told;
+  SplicedWindows windows : 2 = SplicedWindows::not_told;
+  ResetBy reset_by : 2 = ResetBy::nobody;
   base::Tick created;
   std::uint32_t sequence_delta = 0;      ///< added to the client's sequence numbers on the way to the server
   std::array<std::uint32_t, 2> first{};  ///< [direction]: initial sequence number, the client's numbering

@@ -105,6 +105,22 @@ bool is_blind(const Flow<F>& flow, const FlowDetail& detail, Direction d, const 
          !seq_at_or_before(ack, flow.end[index(other)]);
 }
 
+constexpr ResetBy sender(Direction d) noexcept {
+  return d == Direction::to_server ? ResetBy::client : ResetBy::server;
+}
+
+/// Whether who has sent a RST goes on: sends what was not sent before it, or acknowledges what it had not
+/// acknowledged. Who has ended a connection does neither; what the other end has under way then says nothing.
+template <Family F>
+bool outlives_reset(const Flow<F>& flow, const FlowDetail& detail, Direction d, const base::TcpHdr& tcp,
+                    std::uint32_t ack, std::uint32_t segment_end) noexcept {
+  if (detail.reset_by != sender(d) || tcp.flags.syn()) return false;
+  if (!is_acceptable(flow, d, tcp.flags.ack(), ack, false)) return false;
+  const std::uint32_t room = std::max<std::uint32_t>(scaled_window(flow, reverse(d)), 0xffff);
+  const std::uint32_t beyond = segment_end - flow.end[index(d)];
+  return (beyond != 0 && beyond <= room) || seq_before(flow.acked[index(d)], ack);
+}
+
 template <Family F>
 bool all_acknowledged(const Flow<F>& flow) noexcept {
   return flow.acked[0] == flow.end[1] && flow.acked[1] == flow.end[0];
@@ -133,11 +149,23 @@ bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction d, std::span<const s
   const FlowState before = flow.state;
 
   if (event == TcpEvent::rst) {
-    if (reset_is_legal(flow, d, *tcp, seq, ack)) flow.state = next_state(flow.state, d, event);
+    if (!reset_is_legal(flow, d, *tcp, seq, ack)) return false;
+    flow.state = next_state(before, d, event);
+    const bool open = class_of(before) == FlowClass::open && (flow.flags & Flow<F>::kClientAcked) != 0;
+    if (before != FlowState::reset) {
+      detail.reset_by = open ? sender(d) : ResetBy::nobody;
+    } else if (detail.reset_by != sender(d)) {
+      detail.reset_by = ResetBy::nobody;
+    }
+    // What it acknowledges is known from here on, should that come again by a segment that it has overtaken.
+    if (open && is_acceptable(flow, d, tcp->flags.ack(), ack, false) && seq_before(flow.acked[index(d)], ack))
+      flow.acked[index(d)] = ack;
     return flow.state != before;
   }
 
   const std::uint32_t segment_end = seq + sequence_length(*tcp, length);
+  if (before == FlowState::reset && outlives_reset(flow, detail, d, *tcp, ack, segment_end))
+    flow.state = FlowState::established;
   const bool opens = tcp->flags.syn() && before <= FlowState::syn_received;
   // A late copy of the first SYN-ACK reopens nothing: a new connection has another number.
   const bool reopens = event == TcpEvent::syn_ack && d == Direction::to_client &&

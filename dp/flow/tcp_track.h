@@ -11,7 +11,9 @@ namespace sluice::dp {
 /// what of the payload is contiguous, in the numbering of the side that it comes from; `length` is that of
 /// header and payload. True when the flow's state changed. Never judges whether the segment may pass: the
 /// endpoints do that; what lies outside the window only leaves the state as it is (RFC 5961: a blind RST or
-/// SYN must not end a connection). Source: RFC 9293 §3.10.7, RFC 5961 §3.2, RFC 7857 §2.
+/// SYN must not end a connection). A RST that its receiver has not believed is told by its sender, who goes
+/// on: the connection is established again (as in RFC 6146 §3.5.2.2, TRANS). Source: RFC 9293 §3.10.7,
+/// RFC 5961 §3.2, RFC 7857 §2.
 template <base::Family F>
 bool track_tcp(Flow<F>& flow, FlowDetail& detail, Direction direction, std::span<const std::byte> segment,
                std::size_t length) noexcept;

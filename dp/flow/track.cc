@@ -141,8 +141,9 @@ template <Family F>
 bool refreshes(const Packet& packet, const Flow<F>& flow, const FlowDetail& detail) noexcept {
   const Meta& meta = packet.meta;
   if (flow.proto == IpProto::udp) return true;
-  // A RST that is believed changes the state; others make nothing last (RFC 7857 §7.1).
-  if (meta.tcp_flags.rst()) return false;
+  // A RST that is believed changes the state; others make nothing last (RFC 7857 §7.1), and neither does
+  // what is under way still when a connection has ended by one.
+  if (meta.tcp_flags.rst() || flow.state == FlowState::reset) return false;
   // Nor does a client who has not shown yet that it reads what the server answers.
   if (meta.direction == Direction::to_server && class_of(flow.state) == FlowClass::half_open) return false;
   return (flow.flags & Flow<F>::kOnlyDataCounts) == 0 ||
@@ -163,7 +164,43 @@ void follow_later(Packet& packet, std::uint32_t number, WorkerState& worker, bas
     const bool unproven = d == Direction::to_server && class_of(flow.state) == FlowClass::half_open;
     counts = !unproven && (moves || (flow.flags & Flow<F>::kOnlyDataCounts) == 0);
   }
-  if (counts) flow.last_seen = now;
+  if (counts && flow.state != FlowState::reset) flow.last_seen = now;
+}
+
+/// Whether a RST ends anything, as far as it can be told from itself: one that goes no further than here, or
+/// that no receiver takes in, would give its connection's places back while that goes on.
+template <Family F>
+bool is_credible_reset(Packet& packet) noexcept {
+  if (packet.meta.fragment != FragmentKind::whole || !has_hop_left<F>(packet)) return false;
+  if (has_right_checksums<F>(packet)) return true;
+  packet.drop(DropReason::bad_checksum);
+  return false;
+}
+
+/// A connection that was over goes on: it counts anew, whatever the limits. Where it is one too many, both
+/// ends are told that it has ended. False: its flow is gone.
+template <Family F>
+bool take_places_again(Packet& packet, std::uint32_t number, const Snapshot& snapshot, WorkerState& worker,
+                       base::Tick now) noexcept {
+  const Flow<F>& flow = worker.flows<F>().flow(number);
+  const ServiceTables& tables = *snapshot.services;
+  ServerCounters& counters = worker.servers[flow.server_slot];
+  counters.connections_new.add(1);
+  counters.connections_ended.add(1);
+  Load& load = *worker.load;
+  load.take(flow.service, flow.server_slot);
+  const bool client_may = recount_client<F>(flow, worker.flows<F>().detail(number), tables, worker, now);
+  const auto is_over = [](const Places& places, std::uint32_t limit) {
+    return limit != 0 && places.taken() > limit;
+  };
+  const bool full = is_over(load.open, tables.maxconn) ||
+                    is_over(load.services[flow.service].open, tables.services[flow.service].maxconn) ||
+                    is_over(load.servers[flow.server_slot].open, tables.servers[flow.server_slot].maxconn);
+  if (client_may && !full) return true;
+  const Killing killing = kill_flow<F>(number, snapshot, worker, now);
+  if (killing == Killing::no_room) return true;  // for its RSTs: it stays, and counts
+  packet.drop(full ? DropReason::servers_full : DropReason::client_maxconn);
+  return killing == Killing::started;
 }
 
 /// A packet of a known flow. True when the flow's timer must be set anew.
@@ -178,6 +215,12 @@ bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, Work
     return flow.state != before;
   }
   const FlowState before = flow.state;
+  if (packet.meta.tcp_flags.rst() && !is_credible_reset<F>(packet)) return false;
+  // The server may take it for the next connection, which then begins in this record.
+  if (before == FlowState::closing && d == Direction::to_server && is_first_syn(packet.meta.tcp_flags) &&
+      !admit_successor<F>(packet, flow, *snapshot.services, worker, now)) {
+    return false;
+  }
   const bool spliced = (flow.flags & Flow<F>::kSpliced) != 0;
   const SpliceStep splice =
       spliced ? mind_splice<F>(packet, number, snapshot, worker, now) : SpliceStep::none;
@@ -206,14 +249,8 @@ bool follow(Packet& packet, std::uint32_t number, const Snapshot& snapshot, Work
     if (d == Direction::to_server) forget_syn(detail.syn, worker);  // the client has given up
   }
   if (is_closed) leave_client<F>(flow, detail, *snapshot.services, worker);
-  if (was_closed && !is_closed) {  // the server took a new SYN on it: another connection in the same record
-    ServerCounters& counters = worker.servers[flow.server_slot];
-    counters.connections_new.add(1);
-    counters.connections_ended.add(1);
-    worker.load->take(flow.service, flow.server_slot);
-    recount_client<F>(flow, detail, *snapshot.services, worker, now);
-  }
-  return true;
+  // The server took a new SYN on it, another connection in the same record; or a RST was not believed.
+  return !was_closed || is_closed || take_places_again<F>(packet, number, snapshot, worker, now);
 }
 
 }  // namespace

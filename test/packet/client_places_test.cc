@@ -263,6 +263,54 @@ TYPED_TEST(ClientPlaces, ConnectionThatAServerBeginsOnAClosedOneCounts) {
   EXPECT_EQ(b.client_places(0), 0U);
 }
 
+TYPED_TEST(ClientPlaces, ResetThatWasNotBelievedMakesNoRoomForMore) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool of_client : {true, false}) {
+    Balancer b;
+    auto service = limited<F>({.allow = {}, .deny = {}, .maxconn = of_client ? 1U : 0U});
+    service.maxconn = of_client ? 0 : 1;
+    b.configure({service});
+    Connection<F> first(b, 0, 1), second(b, 0, 2);
+    first.open();
+    EXPECT_TRUE(first.client(RST | ACK).forwarded());
+    second.open();
+    // The first goes on all the same: it is the one too many now.
+    const Outcome o = first.client(ACK, 100);
+    EXPECT_TRUE(o.dropped(of_client ? DropReason::client_maxconn : DropReason::servers_full)) << o;
+    EXPECT_EQ(first.state(), FlowState::unused);
+    const auto own = b.take_own();
+    ASSERT_EQ(own.size(), 2U) << "both ends are told";
+    for (const Outcome& each : own) EXPECT_TRUE((each.seen().flags.bits & RST.bits) != 0);
+    EXPECT_EQ(b.load().open.taken(), 1U);
+    EXPECT_TRUE(second.client(ACK, 10).forwarded());
+  }
+}
+
+TYPED_TEST(ClientPlaces, ConnectionInAClosingOneIsJudgedLikeAnyOther) {
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool denied : {true, false}) {
+    Balancer b;
+    auto service = limited<F>({.allow = {}, .deny = {}, .rate = 1, .burst = 2});
+    b.configure({service});
+    Connection<F> c(b, 0, kClientPort);
+    c.open();
+    EXPECT_TRUE(c.server(FIN | ACK).forwarded());
+    EXPECT_TRUE(c.client(FIN | ACK).forwarded());
+    EXPECT_EQ(c.state(), FlowState::closing);
+    c.next_ += 5'000;
+    if (denied) {
+      service.clients.deny = {clients_net<F>()};
+      b.configure({service});
+      EXPECT_EQ(c.client(SYN).reason, DropReason::client_denied);
+    } else {
+      EXPECT_TRUE(c.client(SYN).forwarded()) << "the second token";
+      EXPECT_EQ(c.client(SYN).reason, DropReason::client_rate);
+    }
+    EXPECT_EQ(c.state(), FlowState::closing);
+    EXPECT_EQ(b.client_places(0), 1U);
+  }
+}
+
 TYPED_TEST(ClientPlaces, DatagramFlowsCountUntilTheyExpire) {
   constexpr Family F = TypeParam::kFamily;
   Balancer b;

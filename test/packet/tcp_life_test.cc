@@ -233,14 +233,90 @@ TYPED_TEST(TcpLife,
     b.configure({web<F>()});
     Connection<F> c(b, 0, 40'000);
     c.open();
+    EXPECT_TRUE(c.client(ACK, 5).forwarded());
+    EXPECT_TRUE(c.server(ACK, 5).forwarded());
+    // What the sender of the RST had sent before it, and comes late.
+    const PacketBuilder late =
+        by_client ? c.client_packet(ACK, 5).seq(c.next_ - 5) : c.server_packet(ACK, 5).seq(c.peer_next_ - 5);
     EXPECT_TRUE((by_client ? c.client(RST | ACK) : c.server(RST | ACK)).forwarded());
     EXPECT_EQ(c.state(), FlowState::reset);
-    EXPECT_TRUE(c.client(ACK, 5).forwarded()) << "what is on its way passes, but brings nothing back";
-    EXPECT_TRUE(c.server(ACK, 5).forwarded());
-    EXPECT_EQ(c.state(), FlowState::reset);
-    b.advance(11'000);
-    EXPECT_EQ(b.flows(), 0U);
+    for (int i = 0; i < 3; ++i) {
+      b.advance(3'000);
+      EXPECT_TRUE((by_client ? c.server(ACK, 500) : c.client(ACK, 500)).forwarded());
+      EXPECT_TRUE((by_client ? c.send_client(late) : c.send_server(late)).forwarded());
+      EXPECT_EQ(c.state(), FlowState::reset) << "it passes, but brings nothing back";
+    }
+    b.advance(1'500);
+    EXPECT_EQ(b.flows(), 0U) << "nor does it make it last: 10 s from the RST on";
   }
+}
+
+TYPED_TEST(TcpLife, ResetOfWhoGoesOnWasNotBelieved) {  // RFC 6146 §3.5.2.2, TRANS
+  constexpr Family F = TypeParam::kFamily;
+  for (const bool by_client : {true, false}) {
+    for (const bool by_data : {true, false}) {
+      Balancer b;
+      b.configure({web<F>(1)});
+      Connection<F> c(b, 0, 40'000);
+      c.open();
+      EXPECT_TRUE((by_client ? c.client(RST | ACK) : c.server(RST | ACK)).forwarded());
+      EXPECT_EQ(b.load().open.taken(), 0U);
+      if (!by_data) {
+        EXPECT_TRUE((by_client ? c.server(ACK, 100) : c.client(ACK, 100)).forwarded());
+        EXPECT_EQ(c.state(), FlowState::reset);
+      }
+      EXPECT_TRUE(
+          (by_client ? c.client(ACK, by_data ? 100 : 0) : c.server(ACK, by_data ? 100 : 0)).forwarded());
+      EXPECT_EQ(c.state(), FlowState::established);
+      EXPECT_EQ(b.load().open.taken(), 1U);
+      b.advance(20'000);
+      EXPECT_EQ(c.state(), FlowState::established) << "with the timeouts of one";
+      c.close();
+      EXPECT_EQ(b.load().open.taken(), 0U);
+    }
+  }
+}
+
+TYPED_TEST(TcpLife, NothingTakesTheResetsOfBothBack) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({web<F>()});
+  Connection<F> c(b, 0, 40'000);
+  c.open();
+  EXPECT_TRUE(c.client(RST | ACK).forwarded());
+  EXPECT_TRUE(c.server(RST | ACK).forwarded());
+  EXPECT_TRUE(c.client(ACK, 100).forwarded());
+  EXPECT_TRUE(c.server(ACK, 100).forwarded());
+  EXPECT_EQ(c.state(), FlowState::reset);
+}
+
+TYPED_TEST(TcpLife, ResetOfAHandshakeIsNotTakenBack) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({web<F>()});
+  Connection<F> c(b, 0, 40'000);
+  EXPECT_TRUE(c.client(SYN).forwarded());
+  c.answer_syn(77);
+  EXPECT_TRUE(c.client(RST).forwarded());
+  EXPECT_EQ(c.state(), FlowState::reset);
+  EXPECT_TRUE(c.client(ACK, 10).forwarded());
+  EXPECT_EQ(c.state(), FlowState::reset);
+}
+
+TYPED_TEST(TcpLife, ResetThatReachesNobodyEndsNothing) {
+  constexpr Family F = TypeParam::kFamily;
+  Balancer b;
+  b.configure({web<F>()});
+  Connection<F> c(b, 0, 40'000);
+  c.open();
+  EXPECT_TRUE(b.send(c.client_packet(RST | ACK).ttl(1)).reflected());
+  EXPECT_EQ(c.state(), FlowState::established) << "it goes no further than here";
+  EXPECT_TRUE(b.send(c.client_packet(RST | ACK).bad_checksum()).dropped(DropReason::bad_checksum));
+  EXPECT_EQ(c.state(), FlowState::established);
+  EXPECT_TRUE(b.send(c.server_packet(RST | ACK).bad_checksum(), {.worker = 0, .port = 1, .segment = 0})
+                  .dropped(DropReason::bad_checksum));
+  EXPECT_EQ(c.state(), FlowState::established);
+  EXPECT_TRUE(c.server(ACK, 10).forwarded()) << "and goes on";
 }
 
 TYPED_TEST(TcpLife, ResetOfTheNextByteBehindUnacknowledgedDataCounts) {
