@@ -219,6 +219,28 @@ void diff_services(std::vector<Change>& changes, const std::vector<AnyService>& 
   });
 }
 
+/// Services that keep count of their clients, and were to do so in a table of another size, or by other bits
+/// of their addresses. To dp a service of another endpoint, protocol or mode is another one.
+std::vector<Change> diff_tables(const std::vector<Service>& from, const std::vector<Service>& to) {
+  std::vector<Change> changes;
+  const auto old = by_name(from);
+  for (const Service& now : to) {
+    const auto found = old.find(now.name);
+    if (found == old.end() || !now.clients.counts()) continue;
+    const Service& before = *found->second;
+    if (!before.clients.counts() || before.vip != now.vip || before.protocol != now.protocol ||
+        before.mode != now.mode) {
+      continue;
+    }
+    Members members;
+    members.add("clients.table", before.clients.table, now.clients.table)
+        .add(now.vip.address.is_v4() ? "clients.ipv4_prefix" : "clients.ipv6_prefix", before.clients.prefix,
+             now.clients.prefix);
+    note(changes, "service " + in_quotes(now.name), members);
+  }
+  return changes;
+}
+
 }  // namespace
 
 std::string to_string(const Change& change) {
@@ -261,8 +283,18 @@ std::vector<Change> diff(const ForwardingState& from, const ForwardingState& to)
   return changes;
 }
 
+std::vector<Change> restart_changes(const Config& from, const Config& to) {
+  std::vector<Change> changes = diff(from, to);
+  std::erase_if(changes, [](const Change& change) {
+    return change.object != "dataplane" && change.object != "ports" && !change.object.starts_with("port ");
+  });
+  for (Change& change : diff_tables(from.services, to.services)) changes.push_back(std::move(change));
+  return changes;
+}
+
 bool needs_restart(const Config& from, const Config& to) {
-  return from.dataplane != to.dataplane || from.ports != to.ports;
+  return from.dataplane != to.dataplane || from.ports != to.ports ||
+         !diff_tables(from.services, to.services).empty();
 }
 
 }  // namespace sluice::config

@@ -30,7 +30,10 @@ struct Change {
 /// The same for what dp runs; generations are not compared.
 [[nodiscard]] std::vector<Change> diff(const ForwardingState& from, const ForwardingState& to);
 
-/// Whether dp must be started anew for `to` to take effect: its ports or its dataplane settings differ.
+/// What of diff() takes effect only when dp is started anew: its ports, its dataplane settings, and how many
+/// clients a service keeps count of, once it does.
+[[nodiscard]] std::vector<Change> restart_changes(const Config& from, const Config& to);
+/// Whether there is any of that.
 [[nodiscard]] bool needs_restart(const Config& from, const Config& to);
 
 }  // namespace sluice::config

@@ -19,12 +19,10 @@ namespace {
 namespace asio = boost::asio;
 using Outcome = base::Result<config::ReloadReport>;
 
-/// The changes that only a restart brings about, as a list for a sentence.
-std::string restart_reasons(const std::vector<config::Change>& changes) {
+/// As a list for a sentence.
+std::string list_of(const std::vector<config::Change>& changes) {
   std::string list;
   for (const config::Change& change : changes) {
-    if (change.object != "dataplane" && change.object != "ports" && !change.object.starts_with("port "))
-      continue;
     if (!list.empty()) list += "; ";
     list += config::to_string(change);
   }
@@ -70,9 +68,9 @@ asio::awaitable<Outcome> Reload::attempt() {
     co_return Outcome(base::Error{
         base::ErrorCode::invalid,
         fmt::format(
-            "ports and data plane settings hold until sluice is restarted, and these differ: {}; restart "
-            "it, or undo this",
-            restart_reasons(report.changes))});
+            "ports, data plane settings, clients.table and the clients' prefixes hold until sluice is "
+            "restarted, and these differ: {}; restart it, or undo this",
+            list_of(config::restart_changes(controller_.config(), *loaded)))});
   }
   auto checks = prepare_checks(*loaded);
   if (!checks) co_return Outcome(checks.error());

@@ -25,7 +25,7 @@ PrefixTable<F, ClientAccess> access_table(const config::Clients& clients) {
 
 base::Error fixed(const std::string& what, const std::string& key, std::size_t value) {
   return {base::ErrorCode::invalid, what +
-                                        " until sluice-dp starts anew, since connections are counted in "
+                                        " until sluice-dp starts anew, since connections are counted by "
                                         "it: restart sluice, or leave " +
                                         key + " at " + std::to_string(value)};
 }

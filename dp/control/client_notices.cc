@@ -28,7 +28,7 @@ std::vector<std::string> ClientNotices::due(const std::map<std::string, ServerLe
     }
     if (now.untracked != then.untracked) {
       const std::string uncounted =
-          fmt::format("{} connections were let in uncounted: more clients than clients.table has room for",
+          fmt::format("{} connections were let in uncounted: clients.table is full, or nearly",
                       now.untracked - then.untracked);
       sentence =
           sentence.empty() ? fmt::format("service \"{}\": {}", name, uncounted) : sentence + "; " + uncounted;

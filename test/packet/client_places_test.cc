@@ -364,7 +364,7 @@ TYPED_TEST(ClientPlaces, TableKeepsItsSizeAndPrefixAsLongAsItsService) {
   EXPECT_EQ(
       refusal({.allow = {}, .deny = {}, .maxconn = 5, .table = 65}),
       "service \"web\": its table has room for 64 clients until sluice-dp starts anew, since connections "
-      "are counted in it: restart sluice, or leave clients.table at 64");
+      "are counted by it: restart sluice, or leave clients.table at 64");
   EXPECT_THAT(refusal({.allow = {}, .deny = {}, .maxconn = 5, .table = 64, .prefix = 24}),
               testing::HasSubstr("until sluice-dp starts anew"));
   EXPECT_EQ(refusal({.allow = {}, .deny = {}, .maxconn = 5, .table = 60}), "") << "the same when rounded";

@@ -130,6 +130,28 @@ TEST(Diff, CountsNetworksAndNamesThreeOfThem) {
       << "another order means nothing";
 }
 
+TEST(Diff, TableOfClientsHoldsOnceTheyAreCounted) {
+  const auto with = [](const std::string& clients) {
+    return parsed(one_server("", R"(, "clients": {)" + clients + "}", ""));
+  };
+  EXPECT_FALSE(needs_restart(with(R"("table": 16)"), with(R"("table": 99, "rate": 5)")))
+      << "not counted before";
+  EXPECT_FALSE(needs_restart(with(R"("table": 16, "rate": 5)"), with(R"("table": 99)"))) << "not any more";
+  EXPECT_FALSE(needs_restart(with(R"("table": 16, "rate": 5)"), with(R"("table": 16, "maxconn": 5)")));
+  const Config from = with(R"("table": 16, "rate": 5)"), to = with(R"("table": 99, "rate": 6)");
+  EXPECT_TRUE(needs_restart(from, to));
+  EXPECT_THAT(texts(restart_changes(from, to)),
+              ElementsAre(R"(service "web" changed: clients.table 16 -> 99)"));
+  Config moved = to;
+  moved.services[0].vip.port = 81;
+  EXPECT_FALSE(needs_restart(from, moved)) << "another endpoint has a table of its own";
+  Config other_mode = to;
+  other_mode.services[0].mode = Mode::dnat;
+  EXPECT_FALSE(needs_restart(from, other_mode)) << "so has another mode";
+  EXPECT_THAT(texts(restart_changes(from, with(R"("table": 16, "rate": 5, "ipv4_prefix": 24)"))),
+              ElementsAre(R"(service "web" changed: clients.ipv4_prefix 32 -> 24)"));
+}
+
 TEST(Diff, NamesPortsInAnotherOrder) {
   Config from = parsed(kBefore);
   from.ports.push_back(from.ports.front());

@@ -34,8 +34,7 @@ TEST(ClientNotices, TellOfATableThatIsTooSmall) {
   ClientNotices notices;
   EXPECT_THAT(
       notices.due(counted({.untracked = 4}), 0),
-      ElementsAre("service \"web\": 4 connections were let in uncounted: more clients than clients.table "
-                  "has room for"));
+      ElementsAre("service \"web\": 4 connections were let in uncounted: clients.table is full, or nearly"));
 }
 
 TEST(ClientNotices, ForgetServicesThatAreGone) {
