@@ -6,7 +6,7 @@
 SYN_FLOOD_CONNECTIONS (default 1000) and SYN_FLOOD_SECONDS (default 6) set the scale; 10000 and 30 are the long form, which
 prints the same table:
 
-    SYN_FLOOD_CONNECTIONS=10000 SYN_FLOOD_SECONDS=30 tools/test e2e -- test_syn_flood
+    SYN_FLOOD_CONNECTIONS=10000 SYN_FLOOD_SECONDS=30 tools/test e2e -- -k test_syn_flood
 """
 
 import os
