@@ -9,7 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "dp/admission.h"
+#include "dp/classify.h"
 #include "dp/flow/flow_life.h"
+#include "dp/ip_header.h"
 #include "test/packet/translation.h"
 #include "test/packet_match.h"
 
@@ -61,15 +63,11 @@ bool acknowledges(const Bytes& frame) {
 }
 
 /// Whether a copy of the client's SYN waits, of this packet or of one before.
-bool is_stored(const Bytes& frame, const dp::SynStore& syns) {
-  const Seen seen = see(frame);
-  for (std::uint32_t n = 0; n < syns.fresh(); ++n) {
-    const dp::StoredSyn& syn = syns.at(static_cast<std::uint16_t>(n));
-    if (syn.state != dp::SynState::queued) continue;
-    const Seen copy = see(syn.bytes());
-    if (copy.from() == seen.from() && copy.to() == seen.to()) return true;
-  }
-  return false;
+bool is_stored(const dp::Packet& packet, const dp::WorkerState& worker) {
+  return dp::with_family(packet.meta.family, [&]<Family F>() {
+    const dp::FlowKey<F> key = dp::flow_key<F>(packet);
+    return worker.syns.find<F>(key, worker.flows<F>().hash(key)) != dp::kNoIndex;
+  });
 }
 
 const char* word(Verdict v) {
@@ -247,8 +245,7 @@ Outcome Balancer::settle_outcome(const dp::OfflineFrame& frame, const dp::Offlin
     case Verdict::hand_over: ADD_FAILURE() << "no verdict on " << describe(frame.original()); break;
   }
   if (p.verdict == Verdict::hold && alone) {
-    EXPECT_TRUE(is_stored(frame.original(), path_->worker(handled.worker).syns))
-        << describe(frame.original());
+    EXPECT_TRUE(is_stored(p, path_->worker(handled.worker))) << describe(frame.original());
   }
   if (outcome.out.empty()) return outcome;
   const std::vector<Bytes> leaving =
