@@ -70,7 +70,8 @@ base::Result<Json::Value> parse_reply(std::string_view line) {
   if (!ok.isBool()) return malformed("reply does not say whether it is \"ok\"");
   if (ok.asBool()) return reply;
   const Json::Value& error = (*reply)["error"];
-  return malformed(error.isString() ? error.asString() : "refused without a reason");
+  const std::string reason = error.isString() ? error.asString() : std::string();
+  return malformed(reason.empty() ? "refused without a reason" : reason);
 }
 
 }  // namespace sluice::config::json

@@ -310,6 +310,8 @@ TEST(Wire, RefusalBecomesTheErrorOfTheOtherSide) {
   const std::string line = encode_error_reply("server \"web/s1\": no route");
   EXPECT_EQ(decode_apply_reply(line).error().message, "server \"web/s1\": no route");
   EXPECT_EQ(decode_report_reply(line).error().message, "server \"web/s1\": no route");
+  EXPECT_EQ(decode_done_reply(R"({"ok":false,"error":""})").error().message, "refused without a reason");
+  EXPECT_EQ(decode_done_reply(R"({"ok":false})").error().message, "refused without a reason");
 }
 
 TEST(Wire, ShowCarriesAnyJson) {
