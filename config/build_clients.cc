@@ -12,10 +12,6 @@ namespace {
 using base::IpAddress;
 using base::Prefix;
 
-std::string_view family_name(const IpAddress& address) {
-  return address.is_v4() ? "IPv4" : "IPv6";
-}
-
 void read_networks(const Section& section, std::string_view key, std::vector<ClientsDraft::Network>& out,
                    SectionReader& reader) {
   if (!section.inner(key).object.isArray()) return;
@@ -80,9 +76,9 @@ Clients finish_clients(const ClientsDraft& draft, const Section& service, const 
         to.push_back(prefix);
       } else if (path.starts_with(own.path + "/")) {
         reader.refuse(path,
-                      prefix.to_string() + " is an " + std::string(family_name(prefix.address)) +
+                      prefix.to_string() + " is an " + std::string(family_name(prefix.address.family())) +
                           " network, but the vip " + vip.to_string() + " is an " +
-                          std::string(family_name(vip)) + " address",
+                          std::string(family_name(vip.family())) + " address",
                       {vip_path});
         depends.push_back(path);
       }
@@ -93,7 +89,7 @@ Clients finish_clients(const ClientsDraft& draft, const Section& service, const 
   take(draft.deny, clients.deny);
   if (!draft.allow.empty() && clients.allow.empty()) {
     reader.refuse(draft.allow_path,
-                  "holds no " + std::string(family_name(vip)) +
+                  "holds no " + std::string(family_name(vip.family())) +
                       " network, and so would let no client reach the vip " + vip.to_string(),
                   std::move(depends));
   }
@@ -106,7 +102,7 @@ Clients finish_clients(const ClientsDraft& draft, const Section& service, const 
   if (own.has(foreign)) {
     reader.refuse(pointer(own.path, foreign),
                   "has no meaning here, for the vip " + vip.to_string() + " is an " +
-                      std::string(family_name(vip)) + " address: leave it out, or give " +
+                      std::string(family_name(vip.family())) + " address: leave it out, or give " +
                       in_quotes(vip.is_v4() ? "ipv4_prefix" : "ipv6_prefix"),
                   {vip_path});
   }

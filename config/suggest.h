@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/address.h"
+
 /// Words of error messages: guesses at what was meant, and values shown safely.
 namespace sluice::config {
 
@@ -19,5 +21,10 @@ namespace sluice::config {
 /// `text` in quotes for a message: control characters and bytes that are not UTF-8 replaced, shortened to 60
 /// bytes.
 [[nodiscard]] std::string in_quotes(std::string_view text);
+
+/// "IPv4" or "IPv6".
+[[nodiscard]] constexpr std::string_view family_name(base::Family family) noexcept {
+  return family == base::Family::v4 ? "IPv4" : "IPv6";
+}
 
 }  // namespace sluice::config

@@ -21,10 +21,6 @@ namespace {
 using base::Endpoint;
 using base::IpAddress;
 
-std::string_view family_name(const IpAddress& address) {
-  return address.is_v4() ? "IPv4" : "IPv6";
-}
-
 bool is_interface(const Port& port) {
   return port.kind == DeviceKind::af_xdp || port.kind == DeviceKind::af_packet;
 }
@@ -217,9 +213,9 @@ class Rules {
                     const std::string& path) {
     if (address.family() == service.vip.address.family()) return;
     refuse(where,
-           address.to_string() + " is an " + std::string(family_name(address)) + " address, but the vip " +
-               service.vip.address.to_string() + " is an " + std::string(family_name(service.vip.address)) +
-               " address",
+           address.to_string() + " is an " + std::string(family_name(address.family())) +
+               " address, but the vip " + service.vip.address.to_string() + " is an " +
+               std::string(family_name(service.vip.address.family())) + " address",
            {path + "/vip"});
   }
 

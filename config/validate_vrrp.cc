@@ -32,10 +32,6 @@ constexpr Milliseconds kLongestV2{255'000};    // Adver Int has 8
 constexpr Milliseconds kShortestTimeout{500};  // of track_dataplane
 constexpr Milliseconds kLongestDelay{1'000'000};
 
-std::string_view family_name(Family family) {
-  return family == Family::v4 ? "IPv4" : "IPv6";
-}
-
 std::string titled(const VrrpInstance& instance) {
   return "vrrp instance " + in_quotes(instance.name);
 }
